@@ -1,0 +1,2 @@
+//! The `threadctl` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Project tasks: set-up, demo, tests.
+fn main() {}

@@ -1,2 +1,37 @@
-//! The `threadctl` command.
-fn main() {}
+//! The `threadctl` command: parse, run one command, map its end to an exit code.
+//!
+//! Invariants: this is the only place that turns a result into an exit code (0 the answer is good, 1 the answer
+//! is bad news, 2 usage or system error; clap uses 2 for usage errors too), and nothing below it calls
+//! `process::exit`. A reader that goes away early (`threadctl demo | head -1`) is not an error.
+
+mod args;
+mod cmd;
+#[allow(dead_code)] // until the first command is finished
+mod out;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What a command found out; how it went wrong is the `Err` beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // until the first command is finished
+pub(crate) enum Verdict {
+    /// The command did what was asked and has nothing to complain of.
+    Good,
+    /// The command worked, and its answer is bad news (already printed).
+    BadNews,
+}
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match cmd::run(cli.command) {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::BadNews) => ExitCode::from(1),
+        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::complain(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

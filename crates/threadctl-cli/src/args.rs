@@ -1,0 +1,30 @@
+//! The command line, as clap reads it. Parsing has no effects; each command's own options live beside it.
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd::demo;
+
+/// Which thread pools a process has, what they cost, and how they share the cores.
+#[derive(Debug, Parser)]
+#[command(
+    name = "threadctl",
+    version,
+    about,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Exit codes: 0 good, 1 bad news as the answer, 2 usage or system error.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant per command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare three ways to run BLAS inside a parallel loop, on real data.
+    Demo(demo::args::DemoArgs),
+    /// One measured run of the demo; the demo starts it as a child of its own.
+    #[command(hide = true, name = demo::child::SUBCOMMAND)]
+    DemoChild(demo::args::ChildArgs),
+}

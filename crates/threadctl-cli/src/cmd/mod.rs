@@ -1,0 +1,17 @@
+//! One folder or file per command, each with a `run` that returns a verdict. To add a command: a variant in
+//! `args::Command`, a module here, a line in [`run`].
+
+pub(crate) mod demo;
+
+use anyhow::Result;
+
+use crate::Verdict;
+use crate::args::Command;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(command: Command) -> Result<Verdict> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoChild(args) => demo::child::run(&args),
+    }
+}

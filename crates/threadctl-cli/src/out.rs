@@ -1,0 +1,56 @@
+//! Where the commands write: answers on standard output, complaints on standard error.
+//!
+//! `println!` panics when the reader has gone; these return the error, marked, so that `main` can stay quiet.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// Standard output was closed by its reader. Kept apart from every other broken pipe (a child's, say), which is a
+/// real error.
+#[derive(Debug)]
+struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("standard output was closed")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Whether `error` only says that the reader of standard output has gone.
+pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Closed>())
+}
+
+/// Writes `text` to standard output, with a line end if it has none.
+pub(crate) fn text(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| {
+            if text.ends_with('\n') {
+                Ok(())
+            } else {
+                stdout.write_all(b"\n")
+            }
+        })
+        .and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
+    }
+}
+
+/// Writes `value` to standard output as indented JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
+    text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a message to standard error, marked as this program's. Its own failure has nowhere to go.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "threadctl: {message}");
+}

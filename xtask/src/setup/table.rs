@@ -1,0 +1,289 @@
+//! What the set-up fetches, as data: packages with their pinned versions, and the files in them that tests load.
+//!
+//! Invariants, checked by the tests below: every library names a package of [`PACKAGES`], no key occurs twice, and what
+//! the demo needs comes from wheels alone, so that the demo runs for a user who may not install packages.
+
+/// Who needs a library. A later one needs everything that an earlier one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// `cargo xtask demo`.
+    Demo,
+    /// `cargo xtask test`.
+    Test,
+}
+
+/// Where a package comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Debian or Ubuntu; the version is the distribution's.
+    Apt,
+    /// A wheel on PyPI of exactly this version, unpacked into this folder. Wheels of one folder are meant to be
+    /// installed together: they find each other by lying side by side.
+    Wheel {
+        version: &'static str,
+        folder: &'static str,
+    },
+    /// Like `Wheel`, but built for one version of Python: where the pinned version has no wheel for the Python at
+    /// hand, the newest that has one is taken.
+    PythonWheel {
+        version: &'static str,
+        folder: &'static str,
+    },
+}
+
+/// One package.
+#[derive(Clone, Copy, Debug, Hash)]
+pub struct Package {
+    pub name: &'static str,
+    pub source: Source,
+}
+
+/// How a library's path is found once its package is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Find {
+    /// The file of a distribution's package whose path ends so. Debian's folders carry the machine's architecture in
+    /// their name, so only the end is known beforehand.
+    Suffix(&'static str),
+    /// This path in the wheel's folder; the empty path is the folder.
+    Path(&'static str),
+    /// The file in the wheel's folder whose path begins so; the rest is a version or a hash.
+    Prefix(&'static str),
+    /// The file that the C linker takes for this name.
+    Linker(&'static str),
+    /// Debian's own Python, which is the one that imports Debian's packages.
+    DebianPython,
+    /// The Python that fetched the wheels, which is the one that imports them.
+    Python,
+}
+
+/// One entry of the manifest.
+#[derive(Clone, Copy, Debug, Hash)]
+pub struct Library {
+    /// The name by which tests ask for it.
+    pub key: &'static str,
+    pub package: &'static str,
+    pub find: Find,
+    pub purpose: Purpose,
+}
+
+const MKL: &str = "mkl";
+const PYTHON: &str = "python";
+
+const fn apt(name: &'static str) -> Package {
+    Package {
+        name,
+        source: Source::Apt,
+    }
+}
+
+const fn wheel(name: &'static str, version: &'static str, folder: &'static str) -> Package {
+    Package {
+        name,
+        source: Source::Wheel { version, folder },
+    }
+}
+
+const fn python_wheel(name: &'static str, version: &'static str) -> Package {
+    Package {
+        name,
+        source: Source::PythonWheel {
+            version,
+            folder: PYTHON,
+        },
+    }
+}
+
+pub const PACKAGES: &[Package] = &[
+    apt("libopenblas0-pthread"),
+    apt("libopenblas0-openmp"),
+    apt("libopenblas0-serial"),
+    apt("libopenblas-dev"),
+    apt("libblis4-openmp"),
+    apt("libblis4-pthread"),
+    apt("libblis4-serial"),
+    apt("libatlas3-base"),
+    apt("liblapack3"),
+    apt("libgomp1"),
+    apt("libomp5"),
+    apt("python3-numpy"),
+    wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
+    wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
+    wheel("mkl", "2026.2.0", MKL),
+    wheel("intel-openmp", "2026.2.0", MKL),
+    wheel("tbb", "2023.2.0", MKL),
+    python_wheel("numpy", "2.4.6"),
+    python_wheel("scipy", "1.17.1"),
+    wheel("threadpoolctl", "3.8.0", PYTHON),
+];
+
+const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
+    Library {
+        key,
+        package,
+        find,
+        purpose: Purpose::Test,
+    }
+}
+
+const fn demo(key: &'static str, package: &'static str, find: Find) -> Library {
+    Library {
+        key,
+        package,
+        find,
+        purpose: Purpose::Demo,
+    }
+}
+
+/// The library that `cargo xtask demo` hands to the demo.
+pub const DEMO_BLAS: &str = "scipy-openblas32";
+
+pub const LIBRARIES: &[Library] = &[
+    demo(
+        DEMO_BLAS,
+        "scipy-openblas32",
+        Find::Path("scipy_openblas32/lib/libscipy_openblas.so"),
+    ),
+    test(
+        "scipy-openblas64",
+        "scipy-openblas64",
+        Find::Path("scipy_openblas64/lib/libscipy_openblas64_.so"),
+    ),
+    test(
+        "openblas-pthread",
+        "libopenblas0-pthread",
+        Find::Suffix("/openblas-pthread/libopenblas.so.0"),
+    ),
+    test(
+        "openblas-openmp",
+        "libopenblas0-openmp",
+        Find::Suffix("/openblas-openmp/libopenblas.so.0"),
+    ),
+    test(
+        "openblas-serial",
+        "libopenblas0-serial",
+        Find::Suffix("/openblas-serial/libopenblas.so.0"),
+    ),
+    test(
+        "openblas-dev",
+        "libopenblas-dev",
+        Find::Linker("libopenblas.so"),
+    ),
+    test(
+        "blis-openmp",
+        "libblis4-openmp",
+        Find::Suffix("/blis-openmp/libblis.so.4"),
+    ),
+    test(
+        "blis-pthread",
+        "libblis4-pthread",
+        Find::Suffix("/blis-pthread/libblis.so.4"),
+    ),
+    test(
+        "blis-serial",
+        "libblis4-serial",
+        Find::Suffix("/blis-serial/libblis.so.4"),
+    ),
+    test(
+        "atlas",
+        "libatlas3-base",
+        Find::Suffix("/atlas/libblas.so.3"),
+    ),
+    test(
+        "lapack",
+        "liblapack3",
+        Find::Suffix("/lapack/liblapack.so.3"),
+    ),
+    test("gomp", "libgomp1", Find::Suffix("/libgomp.so.1")),
+    test("omp", "libomp5", Find::Linker("libomp.so.5")),
+    test("mkl-rt", "mkl", Find::Prefix("lib/libmkl_rt.so.")),
+    test("iomp5", "intel-openmp", Find::Path("lib/libiomp5.so")),
+    test("tbb", "tbb", Find::Path("lib/libtbb.so.12")),
+    test("mkl-libs", "mkl", Find::Path("lib")),
+    test("numpy", "numpy", Find::Path("numpy/__init__.py")),
+    test(
+        "numpy-openblas",
+        "numpy",
+        Find::Prefix("numpy.libs/libscipy_openblas"),
+    ),
+    test("scipy", "scipy", Find::Path("scipy/__init__.py")),
+    test(
+        "scipy-openblas",
+        "scipy",
+        Find::Prefix("scipy.libs/libscipy_openblas"),
+    ),
+    test(
+        "threadpoolctl",
+        "threadpoolctl",
+        Find::Path("threadpoolctl.py"),
+    ),
+    test("python-packages", "numpy", Find::Path("")),
+    test("python", "numpy", Find::Python),
+    test("debian-python", "python3-numpy", Find::DebianPython),
+];
+
+/// The rows that a purpose needs.
+pub fn libraries(purpose: Purpose) -> impl Iterator<Item = &'static Library> {
+    LIBRARIES
+        .iter()
+        .filter(move |library| library.purpose <= purpose)
+}
+
+/// The row of a package. `None` only for a name that is not in the table.
+#[cfg(test)]
+pub fn package(name: &str) -> Option<&'static Package> {
+    PACKAGES.iter().find(|package| package.name == name)
+}
+
+/// The folder of a wheel. `None` for packages of the distribution.
+pub fn folder(package: &Package) -> Option<&'static str> {
+    match package.source {
+        Source::Apt => None,
+        Source::Wheel { folder, .. } | Source::PythonWheel { folder, .. } => Some(folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn keys_are_unique_and_packages_known() {
+        let mut keys = BTreeSet::new();
+        for library in LIBRARIES {
+            assert!(keys.insert(library.key), "two rows for {}", library.key);
+            assert!(
+                package(library.package).is_some(),
+                "{}: unknown package {}",
+                library.key,
+                library.package
+            );
+        }
+        assert!(keys.contains(DEMO_BLAS));
+    }
+
+    #[test]
+    fn every_package_is_fetched_for_some_library() {
+        for package in PACKAGES {
+            assert!(
+                LIBRARIES
+                    .iter()
+                    .any(|library| library.package == package.name),
+                "{} is used by nothing",
+                package.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_demo_needs_no_distribution_package() {
+        assert_ne!(libraries(Purpose::Demo).count(), 0);
+        for library in libraries(Purpose::Demo) {
+            assert!(
+                package(library.package).and_then(folder).is_some(),
+                "{} needs root",
+                library.key
+            );
+        }
+    }
+}

@@ -174,11 +174,11 @@ mod tests {
                 totals(1, 0, 0),
             ),
             (
-                "     Summary [  10.1s] 12 tests run: 9 passed (1 slow, 2 flaky), 1 failed, 1 exec failed, 1 timed out, 2 skipped",
+                "Summary [ 10.1s] 12 tests run: 9 passed (1 slow, 2 flaky), 1 failed, 1 exec failed, 1 timed out, 2 skipped",
                 totals(9, 3, 2),
             ),
             (
-                "\u{1b}[32;1m     Summary\u{1b}[0m [   0.1s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m skipped",
+                "\u{1b}[32;1m Summary\u{1b}[0m [ 0.1s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m passed, 0 skipped",
                 totals(2, 0, 0),
             ),
             (

@@ -83,9 +83,30 @@ const STEPS: &[Step] = &[
         component: Some("clippy"),
         ..STEP
     },
+    // Two steps, since the command and the library have one name and would be written to one place at once. The
+    // library comes last, so that its pages are the ones that stay.
+    Step {
+        name: "rustdoc of the command",
+        args: &[
+            "doc",
+            "--package",
+            "threadctl-cli",
+            "--all-features",
+            "--no-deps",
+        ],
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..STEP
+    },
     Step {
         name: "rustdoc",
-        args: &["doc", "--workspace", "--all-features", "--no-deps"],
+        args: &[
+            "doc",
+            "--workspace",
+            "--exclude",
+            "threadctl-cli",
+            "--all-features",
+            "--no-deps",
+        ],
         env: &[("RUSTDOCFLAGS", "-D warnings")],
         ..STEP
     },
@@ -226,15 +247,16 @@ fn carry_out(
             .args(step.args)
             .envs(step.env.iter().copied()),
     );
-    if let Some(manifest) = manifest {
+    if let (Some(manifest), Some(_)) = (manifest, step.runner) {
         command.env(MANIFEST_VARIABLE, manifest.file());
         command.env("LD_LIBRARY_PATH", library_path(manifest)?);
     }
     eprintln!("xtask: {}: {typed}", step.name);
     let started = Instant::now();
     let (status, output) = run_and_listen(&mut command)?;
+    let verdict = if status.success() { "ok" } else { "FAILED" };
     eprintln!(
-        "xtask: {}: {status} after {:.1} s",
+        "xtask: {}: {verdict} after {:.1} s",
         step.name,
         started.elapsed().as_secs_f64()
     );

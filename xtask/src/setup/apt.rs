@@ -109,7 +109,8 @@ pub fn install(names: &[&str]) -> Result<()> {
     );
     let Some(prefix) = root_prefix() else {
         bail!(
-            "these packages are missing: {}\nInstalling them takes root, and sudo asks for a password or is not there. Type:\n  {by_hand}",
+            "these packages are missing: {}\n\
+             Installing them takes root, and sudo asks for a password or is not there. Type:\n  {by_hand}",
             names.join(" ")
         );
     };
@@ -143,7 +144,8 @@ pub fn install(names: &[&str]) -> Result<()> {
         );
     }
     bail!(
-        "this system's package sources do not offer: {}{lists}\nOn Ubuntu they may be in `universe`: sudo add-apt-repository universe. Then type:\n  {by_hand}",
+        "this system's package sources do not offer: {}{lists}\n\
+         On Ubuntu they may be in `universe`: sudo add-apt-repository universe. Then type:\n  {by_hand}",
         unknown.join(" ")
     );
 }

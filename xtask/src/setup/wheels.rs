@@ -175,7 +175,8 @@ fn fetch(package: &Package, fetcher: &Fetcher, folder: &Path) -> Result<PathBuf>
         };
         if !any.status.success() {
             bail!(
-                "the wheel {requirement} from PyPI cannot be had for Python {} on {}:\n{}\nTo see it whole, type:\n  {} -m pip download --no-deps {requirement}",
+                "the wheel {requirement} from PyPI cannot be had for Python {} on {}:\n{}\n\
+                 To see it whole, type:\n  {} -m pip download --no-deps {requirement}",
                 python.version,
                 std::env::consts::ARCH,
                 tail(&any, 6),

@@ -1,0 +1,127 @@
+//! What the catalog learns about one loaded library: facts that do not change while it is loaded, and the functions
+//! that read and set its threads.
+//!
+//! Invariant: the functions in a [`Description`] belong to the library that was described; they are called only
+//! through a [`Setting`](super::setting::Setting), which holds that library.
+
+use super::info::{ConcurrentCallers, Integers, Interface};
+use crate::sys::call::{GetInt, MapInt, SetInt};
+use crate::sys::library::Library;
+use std::sync::Arc;
+
+/// The constant facts of one loaded runtime.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Description {
+    pub version: Option<String>,
+    pub threading_layer: Option<String>,
+    pub architecture: Option<String>,
+    pub interface: Interface,
+    pub max_threads: Option<u32>,
+    pub concurrent_callers: ConcurrentCallers,
+    pub pool: Pool,
+    /// Setters worth trying; which of them work, and for whom, is found out by the probe.
+    pub process: Option<Functions>,
+    pub thread: Option<Functions>,
+    pub flexiblas: Option<super::flexiblas::Functions>,
+}
+
+/// How the number of threads can be known.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Pool {
+    /// A function of the library tells.
+    Asked(Reader),
+    /// The build fixes it.
+    Fixed(u32),
+    /// It must not be asked, and why.
+    #[default]
+    Silent,
+    /// It must not be asked, and why.
+    Unsafe(String),
+}
+
+/// Reads a number of threads.
+#[derive(Clone)]
+pub(crate) enum Reader {
+    C(GetInt),
+    Custom(Arc<dyn super::custom::Controller>),
+}
+
+/// A setting that exists in the library, as functions.
+#[derive(Clone)]
+pub(crate) enum Functions {
+    /// `int get(void)`, `void set(int)`: what `get` returned is what `set` restores.
+    Plain { get: GetInt, set: SetInt },
+    /// `int get(void)`, `int set(int)`: `set` returns the value that restores, 0 for "none of its own".
+    ReturnsPrevious { get: GetInt, set: MapInt },
+    /// A controller of the user's own.
+    Custom(Arc<dyn super::custom::Controller>),
+}
+
+impl Functions {
+    /// Two runtimes whose setters have one key share one value, whatever they are called.
+    pub(crate) fn key(&self) -> usize {
+        match self {
+            Functions::Plain { set, .. } => set.address(),
+            Functions::ReturnsPrevious { set, .. } => set.address(),
+            Functions::Custom(controller) => Arc::as_ptr(controller).cast::<()>() as usize,
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Reader::C(_) => "Reader::C",
+            Reader::Custom(_) => "Reader::Custom",
+        })
+    }
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Functions({:#x})", self.key())
+    }
+}
+
+/// Name prefixes and suffixes under which a library exports its functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Affixes {
+    pub prefix: &'static str,
+    pub suffix: &'static str,
+}
+
+/// No affixes at all.
+pub(crate) const PLAIN: Affixes = Affixes {
+    prefix: "",
+    suffix: "",
+};
+
+impl Affixes {
+    /// The exported name of a function.
+    pub(crate) fn of(self, name: &str) -> String {
+        format!("{}{name}{}", self.prefix, self.suffix)
+    }
+
+    pub(crate) fn interface(self, integers: Integers) -> Interface {
+        Interface {
+            integers,
+            symbol_prefix: self.prefix.to_owned(),
+            symbol_suffix: self.suffix.to_owned(),
+        }
+    }
+}
+
+/// What a describing function is given.
+pub(crate) struct Subject<'a> {
+    pub library: &'a Library,
+    pub affixes: Affixes,
+    /// The names of all files loaded beside it.
+    pub beside: &'a [String],
+}
+
+impl Subject<'_> {
+    /// Whether a file whose name starts so is loaded in the process.
+    pub(crate) fn is_beside(&self, prefix: &str) -> bool {
+        self.beside.iter().any(|name| name.starts_with(prefix))
+    }
+}

@@ -1,0 +1,82 @@
+//! rayon's global pool: read, never started and never changed (its size is fixed once it runs).
+//!
+//! rayon has no question that does not start the pool. Whether it runs is read from its own registry variable, which
+//! the symbol table of the program names; a stripped program tells nothing, and then nothing is claimed.
+
+use crate::sys::elf;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// What is known of the global pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GlobalPool {
+    /// It runs, with this many threads.
+    Running(u32),
+    /// Nobody has used it yet.
+    NotStarted,
+    /// The program's symbol table does not tell.
+    Untold,
+}
+
+/// Asks without starting it.
+pub(crate) fn global_pool(own_file: &Path, own_base: usize) -> GlobalPool {
+    static REGISTRY: OnceLock<Option<usize>> = OnceLock::new();
+    let address = REGISTRY.get_or_init(|| {
+        elf::defined_symbols(own_file, own_base, is_registry)
+            .into_values()
+            .next()
+    });
+    let Some(address) = *address else {
+        return GlobalPool::Untold;
+    };
+    // SAFETY: the address is that of `rayon_core::registry::THE_REGISTRY`, an `Option<Arc<_>>`, hence one pointer that
+    // is null for `None`; it is a static of this very object, which stays mapped while this code runs, and it is
+    // written once, by the `Once` that starts the pool. An atomic load of that pointer-sized, aligned word is sound.
+    let started =
+        unsafe { AtomicPtr::<()>::from_ptr(address as *mut *mut ()) }.load(Ordering::Acquire);
+    if started.is_null() {
+        GlobalPool::NotStarted
+    } else {
+        // Inside a worker of another pool this is that pool's size; the registry's own is asked from outside.
+        GlobalPool::Running(global_threads())
+    }
+}
+
+/// The size of the running global pool.
+fn global_threads() -> u32 {
+    if rayon::current_thread_index().is_none() {
+        return rayon::current_num_threads() as u32;
+    }
+    // A worker is told of its own pool: a thread that is no worker asks instead.
+    std::thread::spawn(|| rayon::current_num_threads() as u32)
+        .join()
+        .unwrap_or(0)
+}
+
+/// Legacy mangling `_ZN10rayon_core8registry12THE_REGISTRY17h<hash>E`, and v0 `_RNvNtCs<id>_10rayon_core8registry12THE_REGISTRY`.
+fn is_registry(name: &str) -> bool {
+    const PATH: &str = "10rayon_core8registry12THE_REGISTRY";
+    name.split_once(PATH).is_some_and(|(before, after)| {
+        before.starts_with('_') && (after.is_empty() || after.starts_with("17h"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_registry;
+
+    #[test]
+    fn only_the_registry_itself_is_meant() {
+        assert!(is_registry(
+            "_ZN10rayon_core8registry12THE_REGISTRY17h0123456789abcdefE"
+        ));
+        assert!(is_registry(
+            "_RNvNtCs1234_10rayon_core8registry12THE_REGISTRY"
+        ));
+        assert!(!is_registry(
+            "_ZN10rayon_core8registry16THE_REGISTRY_SET17h0123456789abcdefE"
+        ));
+        assert!(!is_registry("THE_REGISTRY"));
+    }
+}

@@ -1,0 +1,280 @@
+//! Finds the runtimes of this process, and remembers them until the loader says that something has changed.
+//!
+//! Invariants:
+//! - The memory holds facts, not libraries: a program may unload what it likes. A library is held only by the
+//!   [`Runtime`]s that callers have, and by limits in force.
+//! - Remembered functions are called only after the library was held again *and* the loader's count of unloadings was
+//!   still the same after that: an address from a library that was unloaded, even if one of the same name has come
+//!   back since, is never called.
+
+use super::catalog::{self, Row};
+use super::custom::{self, Registration};
+use super::describe::{Affixes, PLAIN, Subject};
+use super::{Kind, Runtime};
+use crate::sys::library::Library;
+use crate::sys::objects::{self, Generation, LoadedObject};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+/// What stays known of a loaded runtime while nobody holds it.
+#[derive(Debug)]
+struct Known {
+    kind: Arc<Kind>,
+    /// How the loader names it: what it takes to hold it again. Empty for the main program.
+    name: PathBuf,
+    live: Weak<super::Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    generation: Option<Generation>,
+    known: Vec<Known>,
+}
+
+static MEMORY: Mutex<Memory> = Mutex::new(Memory {
+    generation: None,
+    known: Vec::new(),
+});
+
+fn memory() -> MutexGuard<'static, Memory> {
+    // Nothing in here can be left half-done by a panic that would matter: the next scan writes it anew.
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the next query look at everything again.
+pub(super) fn forget() {
+    memory().generation = None;
+}
+
+/// Every runtime that is loaded now, held.
+pub(super) fn query() -> Vec<Runtime> {
+    let mut memory = memory();
+    // Describing MKL makes it load its layers: look again until nothing has come (at most a few rounds).
+    for _round in 0..4 {
+        if memory.generation != Some(objects::generation()) {
+            rescan(&mut memory);
+        }
+        let runtimes = memory.hold_all();
+        if memory.generation == Some(objects::generation()) {
+            return runtimes;
+        }
+    }
+    // A program that loads and unloads all the time: what was held just now is held, and right.
+    memory.hold_all()
+}
+
+impl Memory {
+    fn hold_all(&mut self) -> Vec<Runtime> {
+        self.known.iter_mut().filter_map(Known::hold).collect()
+    }
+}
+
+impl Known {
+    fn hold(&mut self) -> Option<Runtime> {
+        if let Some(inner) = self.live.upgrade() {
+            return Some(Runtime(inner));
+        }
+        let library = if self.name.as_os_str().is_empty() {
+            main_program().clone()
+        } else {
+            Arc::new(Library::hold(&self.name)?)
+        };
+        let runtime = Runtime::new(Arc::clone(&self.kind), library);
+        self.live = Arc::downgrade(&runtime.0);
+        Some(runtime)
+    }
+}
+
+fn rescan(memory: &mut Memory) {
+    let (generation, loaded) = objects::loaded_objects();
+    // Kept alive until the new list is complete, so that what is described stays loaded meanwhile.
+    let mut candidates: Vec<(LoadedObject, String, Arc<Library>)> = Vec::new();
+    let registered = custom::rows();
+    let wanted = |file: &str| {
+        catalog::ROWS
+            .iter()
+            .any(|row| row.prefix_of(file).is_some())
+            || registered
+                .iter()
+                .any(|row| registered_prefix(row, file).is_some())
+    };
+    let mut beside = Vec::with_capacity(loaded.len());
+    for object in loaded {
+        let file = file_name(&object.name);
+        if !object.name.as_os_str().is_empty() && wanted(&file) {
+            // Gone again already: then it is no runtime of this process.
+            if let Some(library) = Library::hold(&object.name) {
+                candidates.push((object, file.clone(), Arc::new(library)));
+            }
+        }
+        beside.push(file);
+    }
+
+    let unchanged = memory
+        .generation
+        .is_some_and(|before| before.same_unloads(generation));
+    let old = std::mem::take(&mut memory.known);
+    let mut found: Vec<Known> = Vec::new();
+    for (object, file, library) in &candidates {
+        // What is known already stays as it is, unless something was unloaded: then the same name may be another file.
+        let remembered = old.iter().find(|known| {
+            known.name == object.name && (unchanged || known.live.strong_count() > 0)
+        });
+        let kind = match remembered {
+            Some(known) => Some(Arc::clone(&known.kind)),
+            None => recognise(file, object.base, library, &beside, &registered).map(Arc::new),
+        };
+        if let Some(kind) = kind {
+            let live = remembered.map_or_else(Weak::new, |known| known.live.clone());
+            found.push(Known {
+                kind,
+                name: object.name.clone(),
+                live,
+            });
+        }
+    }
+    found.extend(linked_statically(&old, &beside));
+    keep_one_of_each(&mut found);
+    for known in &found {
+        tracing::debug!(
+            runtime = known.kind.internal_api.as_str(),
+            file = %known.kind.filepath.display(),
+            "runtime found"
+        );
+    }
+    memory.generation = Some(generation);
+    memory.known = found;
+}
+
+fn recognise(
+    file: &str,
+    base: usize,
+    library: &Library,
+    beside: &[String],
+    registered: &[Arc<Registration>],
+) -> Option<Kind> {
+    let filepath = library
+        .path()
+        .canonicalize()
+        .unwrap_or_else(|_| library.path().to_owned());
+    // As threadpoolctl does: the name of the file itself counts, not that of a link to it. For files that are gone or
+    // named through a link only, the loader's name must do.
+    let real = file_name(&filepath);
+    for row in catalog::ROWS {
+        let prefix = row.prefix_of(&real).or_else(|| row.prefix_of(file));
+        let Some((_, prefix)) = prefix else { continue };
+        let Some(affixes) = affixes_of(row, |symbol| library.defines(symbol, base)) else {
+            continue;
+        };
+        let description = (row.describe)(&Subject {
+            library,
+            affixes,
+            beside,
+        });
+        return Some(Kind::of_row(row, prefix, filepath, description));
+    }
+    registered.iter().find_map(|row| {
+        let prefix = registered_prefix(row, &real).or_else(|| registered_prefix(row, file))?;
+        let description = row.describe(&Subject {
+            library,
+            affixes: PLAIN,
+            beside,
+        })?;
+        Some(Kind::of_registration(
+            row,
+            prefix,
+            filepath.clone(),
+            description,
+        ))
+    })
+}
+
+/// What the main program contains itself. It never changes, but the description of it may (clashes).
+fn linked_statically(old: &[Known], beside: &[String]) -> Vec<Known> {
+    let remembered: Vec<_> = old
+        .iter()
+        .filter(|known| known.name.as_os_str().is_empty())
+        .map(|known| Known {
+            kind: Arc::clone(&known.kind),
+            name: PathBuf::new(),
+            live: known.live.clone(),
+        })
+        .collect();
+    if !remembered.is_empty() {
+        return remembered;
+    }
+    let library = main_program();
+    catalog::ROWS
+        .iter()
+        .filter_map(|row| {
+            let affixes = affixes_of(row, |symbol| library.symbol(symbol).is_some())?;
+            let description = (row.describe)(&Subject {
+                library,
+                affixes,
+                beside,
+            });
+            let kind = Kind::of_row(row, "", library.path().to_owned(), description);
+            Some(Known {
+                kind: Arc::new(kind),
+                name: PathBuf::new(),
+                live: Weak::new(),
+            })
+        })
+        .collect()
+}
+
+/// The main program and what it links statically, read once.
+fn main_program() -> &'static Arc<Library> {
+    static MAIN: OnceLock<Arc<Library>> = OnceLock::new();
+    MAIN.get_or_init(|| {
+        let (_, objects) = objects::loaded_objects();
+        let base = objects.first().map_or(0, |object| object.base);
+        Arc::new(Library::main_program(
+            super::own_executable(),
+            base,
+            |name| catalog::is_catalog_symbol(name),
+        ))
+    })
+}
+
+fn affixes_of(row: &Row, defines: impl Fn(&str) -> bool) -> Option<Affixes> {
+    row.affixes.iter().copied().find(|affixes| {
+        row.check_symbols
+            .iter()
+            .any(|symbol| defines(&affixes.of(symbol)))
+    })
+}
+
+fn registered_prefix(row: &Registration, file: &str) -> Option<String> {
+    row.prefixes
+        .iter()
+        .find(|prefix| !prefix.is_empty() && file.starts_with(*prefix))
+        .cloned()
+}
+
+/// One entry per file, and one per kind where several files make up one runtime.
+fn keep_one_of_each(found: &mut Vec<Known>) {
+    let mut kept: Vec<Known> = Vec::with_capacity(found.len());
+    for known in found.drain(..) {
+        let twin = kept.iter_mut().find(|other| {
+            let one = &*other.kind;
+            let two = &*known.kind;
+            let same_file = one.filepath == two.filepath && one.internal_api == two.internal_api;
+            let parts = one.one_per_process && one.internal_api == two.internal_api;
+            same_file || parts
+        });
+        match twin {
+            Some(twin) if known.kind.rank < twin.kind.rank => *twin = known,
+            Some(_) => {}
+            None => kept.push(known),
+        }
+    }
+    *found = kept;
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

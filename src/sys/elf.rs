@@ -1,0 +1,74 @@
+//! Addresses of named symbols from the symbol table of a file, for what the dynamic loader cannot see:
+//! functions linked statically into a program, and data that a program does not export.
+//!
+//! Invariant: a returned address belongs to the object mapped at `base`, and is relocated to it.
+
+use object::read::elf::FileHeader as _;
+use object::{Object as _, ObjectSymbol as _, ReadCache};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+/// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines.
+///
+/// An unreadable or stripped file gives an empty map: the caller then knows of no such symbol, which is the truth
+/// as far as it can be seen.
+pub(crate) fn defined_symbols(
+    file: &Path,
+    base: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> HashMap<String, usize> {
+    let mut found = HashMap::new();
+    let Ok(file) = File::open(file) else {
+        return found;
+    };
+    // Reads the ranges that are asked for, not the whole of a program with debug information.
+    let cache = ReadCache::new(file);
+    let Ok(elf) = object::File::parse(&cache) else {
+        return found;
+    };
+    for symbol in elf.symbols().chain(elf.dynamic_symbols()) {
+        if symbol.is_undefined() || symbol.address() == 0 {
+            continue;
+        }
+        if let Ok(name) = symbol.name() {
+            if wanted(name) {
+                found.insert(
+                    name.to_owned(),
+                    base.wrapping_add(symbol.address() as usize),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Whether the file at `path` is an ELF file of this process's class and byte order.
+pub(crate) fn is_native_elf(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let cache = ReadCache::new(file);
+    #[cfg(target_pointer_width = "64")]
+    type Header = object::elf::FileHeader64<object::Endianness>;
+    #[cfg(target_pointer_width = "32")]
+    type Header = object::elf::FileHeader32<object::Endianness>;
+    Header::parse(&cache).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_elf_has_no_symbols() {
+        assert!(defined_symbols(Path::new("Cargo.toml"), 0, |_| true).is_empty());
+        assert!(!is_native_elf(Path::new("Cargo.toml")));
+    }
+
+    #[test]
+    fn the_test_program_defines_main() {
+        let found = defined_symbols(Path::new("/proc/self/exe"), 0, |name| name == "main");
+        assert!(found.contains_key("main"));
+    }
+}

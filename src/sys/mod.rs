@@ -1,0 +1,11 @@
+//! The unsafe floor: loaded objects, their symbols, and calls through them.
+//!
+//! Everything above this module speaks in safe types. Invariants kept here:
+//! - nothing is opened inside a `dl_iterate_phdr` callback: objects are collected first, opened afterwards
+//!   (the callback runs under the loader's lock);
+//! - an address is called only through a value that keeps the object it came from loaded ([`library::Library`]).
+
+pub(crate) mod call;
+pub(crate) mod elf;
+pub(crate) mod library;
+pub(crate) mod objects;

@@ -1,0 +1,149 @@
+//! Which objects the dynamic loader has mapped into this process, and whether that has changed.
+//!
+//! Invariant: the callbacks given to `dl_iterate_phdr` only copy; they neither open, close nor call anything of
+//! the loader, whose lock is held while they run.
+
+use std::ffi::{CStr, OsStr};
+use std::os::raw::{c_int, c_void};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+/// One mapped object: the main program or a shared library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadedObject {
+    /// As the loader knows it; empty for the main program.
+    pub name: PathBuf,
+    /// What has to be added to the addresses in its symbol table.
+    pub base: usize,
+}
+
+/// Counts of objects loaded and unloaded since the process began: equal counts mean an unchanged list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation {
+    loads: u64,
+    unloads: u64,
+}
+
+impl Generation {
+    /// Whether nothing was unloaded between the two.
+    pub(crate) fn same_unloads(self, other: Generation) -> bool {
+        self.unloads == other.unloads
+    }
+}
+
+/// The object that contains this very code: the main program, or an extension written in Rust.
+pub(crate) fn own_object() -> LoadedObject {
+    let here = own_object as fn() -> LoadedObject as usize;
+    let own = origin(here).and_then(|origin| {
+        loaded_objects()
+            .1
+            .into_iter()
+            .find(|object| !object.name.as_os_str().is_empty() && object.name == origin.name)
+    });
+    // The loader lists the main program without a name, whatever `dladdr` calls it.
+    own.or_else(|| loaded_objects().1.into_iter().next())
+        .unwrap_or(LoadedObject {
+            name: PathBuf::new(),
+            base: 0,
+        })
+}
+
+/// The object that an address lies in: its name as the loader knows it, and where its first page is mapped.
+pub(crate) fn origin(address: usize) -> Option<LoadedObject> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: any address may be asked about; `info` is written when the result is not 0.
+    if unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } == 0 {
+        return None;
+    }
+    // SAFETY: written by the successful call.
+    let info = unsafe { info.assume_init() };
+    let name = if info.dli_fname.is_null() {
+        &[]
+    } else {
+        // SAFETY: not null, hence a C string owned by the loader; copied at once. The object holds code or data of
+        // the caller's interest, so it is loaded.
+        unsafe { CStr::from_ptr(info.dli_fname) }.to_bytes()
+    };
+    Some(LoadedObject {
+        name: PathBuf::from(OsStr::from_bytes(name)),
+        base: info.dli_fbase as usize,
+    })
+}
+
+/// The objects mapped now, in the loader's order; the main program is first.
+pub(crate) fn loaded_objects() -> (Generation, Vec<LoadedObject>) {
+    unsafe extern "C" fn copy(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        out: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `out` is the tuple that `loaded_objects` passed, borrowed by nobody else during the iteration.
+        let (generation, objects) = unsafe { &mut *out.cast::<(Generation, Vec<LoadedObject>)>() };
+        // SAFETY: the loader passes a valid record for the duration of the callback.
+        let info = unsafe { &*info };
+        *generation = generation_of(info);
+        let name = if info.dlpi_name.is_null() {
+            &[]
+        } else {
+            // SAFETY: a non-null `dlpi_name` is a C string that lives as long as the object, hence this callback.
+            unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()
+        };
+        objects.push(LoadedObject {
+            name: PathBuf::from(OsStr::from_bytes(name)),
+            base: info.dlpi_addr as usize,
+        });
+        0
+    }
+    let mut out = (NO_GENERATION, Vec::with_capacity(32));
+    // SAFETY: `copy` matches the callback's signature and `out` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(copy), (&raw mut out).cast()) };
+    out
+}
+
+/// The loader's counts, from the first record alone: the cheap question "has anything changed?".
+pub(crate) fn generation() -> Generation {
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        out: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader passes a valid record for the duration of the callback.
+        let generation = generation_of(unsafe { &*info });
+        // SAFETY: `out` is the value that `generation` passed, borrowed by nobody else during the iteration.
+        unsafe { out.cast::<Generation>().write(generation) };
+        1
+    }
+    let mut out = NO_GENERATION;
+    // SAFETY: `first` matches the callback's signature and `out` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut out).cast()) };
+    out
+}
+
+const NO_GENERATION: Generation = Generation {
+    loads: 0,
+    unloads: 0,
+};
+
+fn generation_of(info: &libc::dl_phdr_info) -> Generation {
+    Generation {
+        loads: info.dlpi_adds as u64,
+        unloads: info.dlpi_subs as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_main_program_is_first_and_the_c_library_is_listed() {
+        let (generation_then, objects) = loaded_objects();
+        assert_eq!(objects[0].name, PathBuf::new());
+        assert!(
+            objects
+                .iter()
+                .any(|o| o.name.to_string_lossy().contains("libc.so"))
+        );
+        assert_eq!(generation_then, generation());
+    }
+}

@@ -32,11 +32,11 @@ pub(crate) enum Pool {
     Asked(Reader),
     /// The build fixes it.
     Fixed(u32),
-    /// It must not be asked, and why.
+    /// The library has no such function.
     #[default]
     Silent,
-    /// It must not be asked, and why.
-    Unsafe(String),
+    /// It must be neither asked nor set, and why.
+    Unsafe(&'static str),
 }
 
 /// Reads a number of threads.
@@ -120,6 +120,16 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// The name of its file, as the loader knows it.
+    pub(crate) fn file_name(&self) -> String {
+        self.library
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+
     /// Whether a file whose name starts so is loaded in the process.
     pub(crate) fn is_beside(&self, prefix: &str) -> bool {
         self.beside.iter().any(|name| name.starts_with(prefix))

@@ -6,6 +6,7 @@
 
 use super::describe::{Description, Functions, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
+use super::openmp;
 use crate::sys::call::{GetInt, MapInt, SetInt, text_into_buffer};
 use crate::sys::library::Library;
 use std::path::Path;
@@ -32,6 +33,17 @@ const LAYER_FILES: &[(&str, &str)] = &[
 pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let library = subject.library;
     bring_libm();
+    let layer = threading_layer(subject);
+    // The other layers do not bring Intel's OpenMP.
+    let intel = matches!(layer, None | Some("intel" | "not specified"));
+    if intel && openmp::would_clash_with_intel(subject) {
+        return Description {
+            threading_layer: layer.map(str::to_owned),
+            concurrent_callers: ConcurrentCallers::Safe,
+            pool: Pool::Unsafe(openmp::CLASH),
+            ..Description::default()
+        };
+    }
     // SAFETY: the catalog's check made sure that this is MKL; `mkl_service.h` declares these types, and its service
     // functions may be called from any thread.
     let (version, get, set, set_local) = unsafe {
@@ -42,7 +54,6 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             MapInt::find(library, "MKL_Set_Num_Threads_Local"),
         )
     };
-    let layer = threading_layer(subject);
     // Asking for the threads makes MKL load its layers; only then is it known which.
     let _ = get.map(|get| {
         // SAFETY: the library is borrowed by `subject`.
@@ -92,12 +103,7 @@ fn threading_layer(subject: &Subject<'_>) -> Option<&'static str> {
 }
 
 fn integers(subject: &Subject<'_>) -> Integers {
-    let file = subject
-        .library
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let file = subject.file_name();
     if file.contains("ilp64") {
         return Integers::Ilp64;
     }

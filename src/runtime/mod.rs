@@ -466,7 +466,7 @@ impl Runtime {
         let untouchable = self.untouchable();
         let mut missing = |field: &str, is_missing: bool, why: &str| {
             if is_missing {
-                reasons.insert(field.to_owned(), why.to_owned());
+                reasons.insert(field.to_owned(), untouchable.unwrap_or(why).to_owned());
             }
         };
         missing(
@@ -487,7 +487,7 @@ impl Runtime {
         missing(
             "num_threads",
             info.num_threads.is_none(),
-            untouchable.unwrap_or("the library has no call that tells its number of threads"),
+            "the library has no call that tells its number of threads",
         );
         missing(
             "max_threads",
@@ -497,9 +497,7 @@ impl Runtime {
         missing(
             "setter_scope",
             info.setter_scope == SetterScope::Unknown,
-            untouchable.unwrap_or(
-                "trying the setter gave no answer: it may be capped at the present number",
-            ),
+            "trying the setter gave no answer: it may be capped at the present number",
         );
         missing(
             "concurrent_callers",

@@ -6,6 +6,7 @@
 
 use super::describe::{Affixes, Description, Functions, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
+use super::openmp;
 use crate::sys::call::{GetInt, SetInt, text};
 
 /// Every spelling of OpenBLAS's functions that is in circulation.
@@ -76,8 +77,10 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let (get, set) = unsafe { (GetInt::find(library, &get), SetInt::find(library, &set)) };
     let functions = get.zip(set).map(|(get, set)| Functions::Plain { get, set });
     let serial = layer == Some("disabled");
+    let silent = layer == Some("openmp") && openmp::clash_beside(subject);
     let (process, thread) = match layer {
         Some("disabled") => (None, None),
+        Some("openmp") if silent => (None, None),
         // Which of the two it really is, is for the probe to say; this is only where it looks first.
         Some("openmp") => (None, functions),
         _ => (functions, None),
@@ -102,6 +105,7 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             None => ConcurrentCallers::Unknown,
         },
         pool: match (serial, get) {
+            _ if silent => Pool::Unsafe(openmp::CLASH),
             (true, _) => Pool::Fixed(1),
             (false, Some(get)) => Pool::Asked(Reader::C(get)),
             (false, None) => Pool::Silent,

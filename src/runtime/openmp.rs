@@ -35,7 +35,7 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             get.zip(set).map(|(get, set)| Functions::Plain { get, set })
         },
         pool: match get {
-            _ if silent => Pool::Unsafe(CLASH.to_owned()),
+            _ if silent => Pool::Unsafe(CLASH),
             Some(get) => Pool::Asked(Reader::C(get)),
             None => Pool::Silent,
         },
@@ -43,16 +43,21 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     }
 }
 
+/// Whether `subject` is one of two clashing runtimes.
 fn clash(subject: &Subject<'_>) -> bool {
-    let file = subject
-        .library
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    CLASHING.iter().any(|prefix| file.starts_with(prefix))
-        && CLASHING.iter().all(|prefix| subject.is_beside(prefix))
-        && !duplicates_allowed()
+    let file = subject.file_name();
+    CLASHING.iter().any(|prefix| file.starts_with(prefix)) && clash_beside(subject)
+}
+
+/// Whether both of the clashing runtimes are loaded and the process was not told to bear it: then nothing that
+/// would initialise either may be asked.
+pub(super) fn clash_beside(subject: &Subject<'_>) -> bool {
+    CLASHING.iter().all(|prefix| subject.is_beside(prefix)) && !duplicates_allowed()
+}
+
+/// Whether a question that brings libiomp5 in (MKL over Intel's layer) would meet an LLVM runtime.
+pub(super) fn would_clash_with_intel(subject: &Subject<'_>) -> bool {
+    subject.is_beside(CLASHING[0]) && !duplicates_allowed()
 }
 
 /// As the runtime itself reads KMP_DUPLICATE_LIB_OK.

@@ -55,12 +55,7 @@ pub(super) fn describe_accelerate(_subject: &Subject<'_>) -> Description {
 }
 
 fn integers_in_name(subject: &Subject<'_>) -> Integers {
-    let file = subject
-        .library
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let file = subject.file_name();
     match () {
         () if file.contains("ilp64") => Integers::Ilp64,
         () if file.contains("lp64") => Integers::Lp64,

@@ -3,7 +3,6 @@
 //!
 //! Invariant: a returned address belongs to the object mapped at `base`, and is relocated to it.
 
-use object::read::elf::FileHeader as _;
 use object::{Object as _, ObjectSymbol as _, ReadCache};
 use std::collections::HashMap;
 use std::fs::File;
@@ -43,19 +42,6 @@ pub(crate) fn defined_symbols(
     found
 }
 
-/// Whether the file at `path` is an ELF file of this process's class and byte order.
-pub(crate) fn is_native_elf(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    let cache = ReadCache::new(file);
-    #[cfg(target_pointer_width = "64")]
-    type Header = object::elf::FileHeader64<object::Endianness>;
-    #[cfg(target_pointer_width = "32")]
-    type Header = object::elf::FileHeader32<object::Endianness>;
-    Header::parse(&cache).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +49,6 @@ mod tests {
     #[test]
     fn a_file_that_is_no_elf_has_no_symbols() {
         assert!(defined_symbols(Path::new("Cargo.toml"), 0, |_| true).is_empty());
-        assert!(!is_native_elf(Path::new("Cargo.toml")));
     }
 
     #[test]

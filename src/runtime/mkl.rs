@@ -33,12 +33,8 @@ const LAYER_FILES: &[(&str, &str)] = &[
 pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let library = subject.library;
     bring_libm();
-    let layer = threading_layer(subject);
-    // The other layers do not bring Intel's OpenMP.
-    let intel = matches!(layer, None | Some("intel" | "not specified"));
-    if intel && openmp::would_clash_with_intel(subject) {
+    if openmp::would_clash_with_intel(subject) && may_bring_intel(threading_layer(subject)) {
         return Description {
-            threading_layer: layer.map(str::to_owned),
             concurrent_callers: ConcurrentCallers::Safe,
             pool: Pool::Unsafe(openmp::CLASH),
             ..Description::default()
@@ -54,11 +50,12 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             MapInt::find(library, "MKL_Set_Num_Threads_Local"),
         )
     };
-    // Asking for the threads makes MKL load its layers; only then is it known which.
+    // MKL chooses its layer at the first question of this kind; only then does it tell which.
     let _ = get.map(|get| {
         // SAFETY: the library is borrowed by `subject`.
         unsafe { get.call() }
     });
+    let layer = threading_layer(subject);
     Description {
         version: version.as_deref().map(version_number),
         threading_layer: layer.map(str::to_owned),
@@ -82,6 +79,16 @@ fn bring_libm() {
     // SAFETY: the C library's own mathematical part; its initialisers do nothing that a program could notice.
     if let Ok(libm) = unsafe { Library::load(Path::new("libm.so.6"), true) } {
         libm.leak();
+    }
+}
+
+/// Whether the next question may load libiomp5: the layer is Intel's, or not chosen yet and not another one's.
+fn may_bring_intel(layer: Option<&str>) -> bool {
+    match layer {
+        Some("intel") => true,
+        None | Some("not specified") => std::env::var("MKL_THREADING_LAYER")
+            .map_or(true, |chosen| chosen.eq_ignore_ascii_case("intel")),
+        Some(_) => false,
     }
 }
 

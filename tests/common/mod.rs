@@ -16,7 +16,7 @@ use std::process::Command;
 const MANIFEST: &str = "THREADCTL_TEST_LIBS";
 
 /// Names the one case that a child process is for.
-const CASE: &str = "THREADCTL_TEST_CASE";
+pub const CASE: &str = "THREADCTL_TEST_CASE";
 
 /// The path of a library of the manifest.
 pub fn library(key: &str) -> PathBuf {
@@ -83,7 +83,12 @@ pub fn in_own_process(test: &str, environment: &[(&str, &str)], body: impl FnOnc
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     command.env(CASE, test);
     // The settings of whoever runs the tests must not decide them.
-    for variable in ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"] {
+    for variable in [
+        "OPENBLAS_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+    ] {
         command.env_remove(variable);
     }
     command.envs(environment.iter().copied());
@@ -99,5 +104,8 @@ pub fn in_own_process(test: &str, environment: &[(&str, &str)], body: impl FnOnc
 
 /// The folder with MKL and the runtimes that it loads by name, as a value for LD_LIBRARY_PATH.
 pub fn mkl_folder() -> String {
-    library("mkl-libs").to_str().expect("a UTF-8 path").to_owned()
+    library("mkl-libs")
+        .to_str()
+        .expect("a UTF-8 path")
+        .to_owned()
 }

@@ -26,5 +26,5 @@ pub(crate) enum Command {
     Demo(demo::args::DemoArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.
     #[command(hide = true, name = demo::child::SUBCOMMAND)]
-    DemoChild(demo::args::ChildArgs),
+    DemoChild,
 }

@@ -6,7 +6,6 @@
 
 mod args;
 mod cmd;
-#[allow(dead_code)] // until the first command is finished
 mod out;
 
 use std::process::ExitCode;
@@ -15,7 +14,6 @@ use clap::Parser;
 
 /// What a command found out; how it went wrong is the `Err` beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // until the first command is finished
 pub(crate) enum Verdict {
     /// The command did what was asked and has nothing to complain of.
     Good,

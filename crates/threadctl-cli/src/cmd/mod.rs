@@ -12,6 +12,6 @@ use crate::args::Command;
 pub(crate) fn run(command: Command) -> Result<Verdict> {
     match command {
         Command::Demo(args) => demo::run(&args),
-        Command::DemoChild(args) => demo::child::run(&args),
+        Command::DemoChild => demo::child::run(),
     }
 }

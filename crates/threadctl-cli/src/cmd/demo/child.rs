@@ -1,14 +1,98 @@
-//! One run of the demo in one mode: what the hidden child does.
+//! One run of the demo in one mode: what the hidden child does. It reads a [`Job`], opens BLAS, scores every
+//! candidate in a rayon loop, measures that loop only, and writes [`Event`]s.
 
-use anyhow::{Result, bail};
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
-use super::args::ChildArgs;
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::blas::Blas;
+use super::gp::{self, Buffers, Calls};
+use super::job::{Event, Job, Mode, Run};
+use super::measure::QueueTimes;
+use super::sharing::AsTheyAre;
 use crate::Verdict;
 
 /// The hidden subcommand that the parent starts.
 pub(crate) const SUBCOMMAND: &str = "demo-child";
 
-/// Runs the child.
-pub(crate) fn run(_args: &ChildArgs) -> Result<Verdict> {
-    bail!("the demo is not built yet")
+/// Runs the child. A failure of the run is an event, since only the parent speaks to the user.
+pub(crate) fn run() -> Result<Verdict> {
+    ensure!(
+        !io::stdin().is_terminal(),
+        "{SUBCOMMAND} is started by `threadctl demo`, not by hand"
+    );
+    let job: Job = serde_json::from_reader(io::stdin().lock()).context("cannot read the job")?;
+    let event = match work(&job) {
+        Ok(run) => Event::Finished(Box::new(run)),
+        Err(error) => Event::Failed(format!("{error:#}")),
+    };
+    send(&event)?;
+    Ok(Verdict::Good)
+}
+
+fn send(event: &Event) -> Result<()> {
+    let mut line = serde_json::to_string(event)?;
+    line.push('\n');
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("the demo has gone")
+}
+
+fn work(job: &Job) -> Result<Run> {
+    let blas = Blas::open(&job.blas)?;
+    // The first call makes MKL load its layers and OpenMP builds start their team: start-up, not measured.
+    blas.gram(1, 1, &[1.0], &mut [0.0])?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(job.workers)
+        .build()
+        .with_context(|| format!("cannot start {} workers", job.workers))?;
+    match job.mode {
+        Mode::Defaults | Mode::BlasAtOne | Mode::Threadctl => {
+            measured(job, &blas, &pool, &AsTheyAre)
+        }
+    }
+}
+
+fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls) -> Result<Run> {
+    let buffers = Buffers::default();
+    send(&Event::Started)?;
+    let queue_before = QueueTimes::now();
+    let cpu_before = cpu_seconds();
+    let start = Instant::now();
+
+    let scores = pool.install(|| {
+        job.candidates
+            .par_iter()
+            .with_max_len(1)
+            .map(|&hyper| {
+                let score = gp::score(blas, calls, &buffers, &job.problem, hyper)?;
+                send(&Event::Scored)?;
+                Ok(score)
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = cpu_seconds() - cpu_before;
+    // Before the pool is dropped: the times of ended threads cannot be read.
+    let wait_share = QueueTimes::now().wait_share_since(&queue_before);
+    Ok(Run {
+        seconds,
+        cpu_seconds,
+        wait_share,
+        scores,
+        blas: blas.files().to_vec(),
+        notes: Vec::new(),
+    })
+}
+
+/// CPU time of this process, ended threads included.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }

@@ -1,13 +1,275 @@
 //! `threadctl demo`: Gaussian-process model selection, run three ways, each in a child process of its own.
+//!
+//! `data` reads and prepares, `gp` is the model on top of `blas`, `child` runs it one way, `parent` follows a child
+//! and samples it (`measure`), `job` is what the two say to each other, `report` is what the user gets.
 
 pub(crate) mod args;
+mod blas;
 pub(crate) mod child;
+mod data;
+mod gp;
+mod job;
+mod measure;
+mod parent;
+mod report;
+mod sharing;
 
-use anyhow::{Result, bail};
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 
-use crate::Verdict;
+use anyhow::{Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
 
-/// Runs the demo and prints its table.
-pub(crate) fn run(_args: &args::DemoArgs) -> Result<Verdict> {
-    bail!("the demo is not built yet")
+use self::args::DemoArgs;
+use self::gp::Hyper;
+use self::job::{Job, Mode, Run};
+use self::parent::Observed;
+use self::report::{Chosen, Document, ModeReport, Spread};
+use crate::{Verdict, out};
+
+/// Scores of the same candidate in two runs agree when they differ by less than this, relative: far above what the
+/// order of sums does, far below what wrong arithmetic does.
+const AGREEMENT: f64 = 1e-6;
+
+/// Runs the demo and prints its report.
+pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let workers = args.workers.map_or(cores, NonZeroUsize::get);
+    let rounds = args.rounds as usize;
+    let table = match &args.data {
+        Some(path) => data::read_csv(path)?,
+        None => data::wine(),
+    };
+    let (problem, left_out) = table.prepare(args.rows.map(|rows| rows as usize))?;
+    ensure_memory(problem.n, workers)?;
+    let mut notes = Vec::new();
+    if args.rows.is_none() && problem.n < table.rows.len() {
+        notes.push(format!(
+            "Used {} of {} rows; --rows N uses more.",
+            problem.n,
+            table.rows.len()
+        ));
+    }
+    if !left_out.is_empty() {
+        notes.push(format!(
+            "Left out, because constant: {}.",
+            left_out.join(", ")
+        ));
+    }
+    let (rows, features) = (problem.n, problem.d);
+    let candidates = gp::grid(args.candidates as usize);
+
+    let mut job = Job {
+        mode: Mode::Defaults,
+        workers,
+        cores,
+        blas: args.blas.clone(),
+        problem,
+        candidates,
+    };
+    let observed = run_rounds(&mut job, rounds)?;
+    let runs: Vec<(Mode, &Run)> = Mode::ALL
+        .iter()
+        .zip(&observed)
+        .flat_map(|(&mode, observed)| observed.iter().map(move |observed| (mode, &observed.run)))
+        .collect();
+    notes.extend(
+        runs.iter()
+            .flat_map(|(_, run)| run.notes.clone())
+            .collect::<BTreeSet<_>>(),
+    );
+    let blas = runs
+        .first()
+        .map(|(_, run)| run.blas.clone())
+        .unwrap_or_default();
+
+    let mut modes = Vec::new();
+    for (&mode, observed) in Mode::ALL.iter().zip(&observed) {
+        modes.push(mode_report(mode, observed, modes.first(), &job.candidates)?);
+    }
+    let failed = modes.first().map_or(0, |mode| mode.not_positive_definite);
+    if failed > 0 {
+        notes.push(format!(
+            "{failed} of {} candidates had a matrix that is not positive definite.",
+            args.candidates
+        ));
+    }
+    let complaint = complaint(&runs, &job);
+    let document = Document {
+        schema: "threadctl-demo",
+        version: 1,
+        data: table.source,
+        rows,
+        features,
+        candidates: job.candidates.len(),
+        workers,
+        cores,
+        rounds,
+        blas,
+        modes,
+        agree: complaint.is_none(),
+        notes,
+    };
+    if args.json {
+        out::json(&document)?;
+    } else {
+        out::text(&document.render())?;
+    }
+    Ok(match complaint {
+        None => Verdict::Good,
+        Some(complaint) => {
+            out::complain(&complaint);
+            Verdict::BadNews
+        }
+    })
+}
+
+/// Every way `rounds` times, in turn, so that what else the machine does falls on all alike; per way, its runs.
+fn run_rounds(job: &mut Job, rounds: usize) -> Result<Vec<Vec<Observed>>> {
+    let steps = (rounds * Mode::ALL.len() * job.candidates.len()) as u64;
+    // To standard error, and nothing at all when that is not a terminal.
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new(steps)
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.set_style(ProgressStyle::with_template(
+        "{msg:28} {wide_bar} {pos}/{len} candidates, {eta} left",
+    )?);
+    let mut observed: Vec<Vec<Observed>> = Mode::ALL.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        // Another way begins each round, so that none is always the one after a pause or after the slowest.
+        for step in 0..Mode::ALL.len() {
+            let index = (round + step) % Mode::ALL.len();
+            job.mode = Mode::ALL[index];
+            bar.set_message(format!("round {}: {}", round + 1, job.mode.label()));
+            observed[index].push(parent::observe(job, || bar.inc(1))?);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(observed)
+}
+
+fn mode_report(
+    mode: Mode,
+    observed: &[Observed],
+    defaults: Option<&ModeReport>,
+    candidates: &[Hyper],
+) -> Result<ModeReport> {
+    let spread = |value: &dyn Fn(&Run) -> Option<f64>| {
+        observed
+            .iter()
+            .map(|observed| value(&observed.run))
+            .collect::<Option<Vec<_>>>()
+            .and_then(Spread::of)
+    };
+    let (Some(seconds), Some(cores_used), Some(first)) = (
+        spread(&|run| Some(run.seconds)),
+        spread(&|run| Some(run.cpu_seconds / run.seconds)),
+        observed.first(),
+    ) else {
+        bail!("\"{}\" was not run", mode.label());
+    };
+    let scores = &first.run.scores;
+    Ok(ModeReport {
+        mode,
+        ratio: seconds.median / defaults.map_or(seconds.median, |defaults| defaults.seconds.median),
+        seconds,
+        cores_used,
+        peak_runnable_threads: observed
+            .iter()
+            .map(|observed| observed.peak_runnable)
+            .max()
+            .unwrap_or(0),
+        run_queue_wait_share: spread(&|run| run.wait_share),
+        chosen: gp::best(scores).and_then(|candidate| {
+            Some(Chosen {
+                candidate,
+                hyper: *candidates.get(candidate)?,
+                log_marginal_likelihood: (*scores.get(candidate)?)?,
+            })
+        }),
+        not_positive_definite: scores.iter().filter(|score| score.is_none()).count(),
+    })
+}
+
+/// What is wrong with the answers, if anything: none at all, or not the same in all runs.
+fn complaint(runs: &[(Mode, &Run)], job: &Job) -> Option<String> {
+    let ((first_mode, first), others) = runs.split_first()?;
+    let Some(chosen) = gp::best(&first.scores) else {
+        return Some(format!(
+            "no candidate could be scored: all {} matrices are not positive definite (duplicate rows or values of \
+             very different size in the data?)",
+            job.candidates.len()
+        ));
+    };
+    for (mode, run) in others {
+        if gp::best(&run.scores) != Some(chosen) {
+            return Some(format!(
+                "the runs do not choose the same hyper-parameters: candidate {chosen} in a run of \"{}\", {} in a \
+                 run of \"{}\"; this BLAS library gives wrong results, or the best scores are closer than rounding",
+                first_mode.label(),
+                gp::best(&run.scores)
+                    .map_or_else(|| "none".to_owned(), |candidate| candidate.to_string()),
+                mode.label()
+            ));
+        }
+        let differing = first
+            .scores
+            .iter()
+            .zip(&run.scores)
+            .position(|pair| match pair {
+                (Some(a), Some(b)) => (a - b).abs() > AGREEMENT * (1.0 + a.abs()),
+                (a, b) => a.is_some() != b.is_some(),
+            });
+        if let Some(candidate) = differing {
+            return Some(format!(
+                "the runs choose the same hyper-parameters, but candidate {candidate} scores {} in a run of \"{}\" \
+                 and {} in a run of \"{}\"; this BLAS library gives wrong results to concurrent callers",
+                show_score(first.scores[candidate]),
+                first_mode.label(),
+                show_score(run.scores[candidate]),
+                mode.label()
+            ));
+        }
+    }
+    None
+}
+
+fn show_score(score: Option<f64>) -> String {
+    score.map_or_else(
+        || "nothing (not positive definite)".to_owned(),
+        |score| score.to_string(),
+    )
+}
+
+/// Refuses early what would make the machine swap or the kernel kill: a worker holds a matrix, and another when it
+/// starts a candidate while it waits inside one.
+fn ensure_memory(n: usize, workers: usize) -> Result<()> {
+    let needed = n
+        .saturating_mul(n)
+        .saturating_mul(size_of::<f64>())
+        .saturating_mul(workers)
+        .saturating_mul(2);
+    let available = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
+        });
+    // Without the figure there is nothing to compare with.
+    let Some(available) = available.map(|kib| kib.saturating_mul(1024)) else {
+        return Ok(());
+    };
+    ensure!(
+        needed <= available,
+        "{n} rows with {workers} workers need about {} MiB of memory, {} MiB are available; use fewer (--rows N, \
+         --workers N)",
+        needed >> 20,
+        available >> 20
+    );
+    Ok(())
 }

@@ -86,7 +86,6 @@ pub(crate) struct Blas {
     dgemm: Dgemm,
     dpotrf: Dpotrf,
     dpotrs: Dpotrs,
-    files: Vec<PathBuf>,
 }
 
 /// What a Cholesky factorisation found.
@@ -135,16 +134,10 @@ impl Blas {
             dgemm: find(&libraries, files, "dgemm")?,
             dpotrf: find(&libraries, files, "dpotrf")?,
             dpotrs: find(&libraries, files, "dpotrs")?,
-            files: files.to_vec(),
         };
         // Never closed, so that the function pointers above stay valid.
         libraries.into_iter().for_each(std::mem::forget);
         Ok(opened)
-    }
-
-    /// The files as they were named when opened.
-    pub(crate) fn files(&self) -> &[PathBuf] {
-        &self.files
     }
 
     /// `C := A * A^T` for A of `n` rows and `k` columns; C is `n` x `n`.

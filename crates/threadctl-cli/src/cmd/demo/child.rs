@@ -7,10 +7,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
+use threadctl::ConcurrentCallers;
 
 use super::blas::Blas;
 use super::gp::{self, Buffers, Calls};
-use super::job::{Event, Job, Mode, Run};
+use super::job::{Event, Job, Library, Mode, Run};
 use super::measure::QueueTimes;
 use super::sharing::AsTheyAre;
 use crate::Verdict;
@@ -51,11 +52,13 @@ fn work(job: &Job) -> Result<Run> {
         .num_threads(job.workers)
         .build()
         .with_context(|| format!("cannot start {} workers", job.workers))?;
-    match job.mode {
-        Mode::Defaults | Mode::BlasAtOne | Mode::Threadctl => {
-            measured(job, &blas, &pool, &AsTheyAre)
-        }
+    let mut run = measured(job, &blas, &pool, &AsTheyAre)?;
+    if job.mode == Mode::Threadctl {
+        run.notes.push(
+            "Limits are not in this build yet: \"under threadctl\" ran at the defaults.".to_owned(),
+        );
     }
+    Ok(run)
 }
 
 fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls) -> Result<Run> {
@@ -81,14 +84,40 @@ fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls
     let cpu_seconds = cpu_seconds() - cpu_before;
     // Before the pool is dropped: the times of ended threads cannot be read.
     let wait_share = QueueTimes::now().wait_share_since(&queue_before);
+    let (libraries, notes) = describe();
     Ok(Run {
         seconds,
         cpu_seconds,
         wait_share,
         scores,
-        blas: blas.files().to_vec(),
-        notes: Vec::new(),
+        blas: libraries,
+        notes,
     })
+}
+
+/// The BLAS libraries of this process, and what is wrong with them. Asked after the run, because asking tries out
+/// their setters, and a run at the defaults should find them untouched.
+fn describe() -> (Vec<Library>, Vec<String>) {
+    let (mut libraries, mut notes) = (Vec::new(), Vec::new());
+    for info in threadctl::runtimes()
+        .select(|runtime| runtime.user_api() == "blas")
+        .info()
+    {
+        let library = Library {
+            internal_api: info.internal_api,
+            version: info.version,
+            threading_layer: info.threading_layer,
+            filepath: info.filepath,
+        };
+        if info.concurrent_callers == ConcurrentCallers::Unsafe {
+            notes.push(format!(
+                "{} gives wrong results to concurrent callers; this loop is not for it.",
+                library.describe()
+            ));
+        }
+        libraries.push(library);
+    }
+    (libraries, notes)
 }
 
 /// CPU time of this process, ended threads included.

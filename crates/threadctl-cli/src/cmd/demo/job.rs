@@ -76,8 +76,38 @@ pub(crate) struct Run {
     pub(crate) wait_share: Option<f64>,
     /// Per candidate; absent when its matrix was not positive definite.
     pub(crate) scores: Vec<Option<f64>>,
-    /// The libraries that were opened.
-    pub(crate) blas: Vec<PathBuf>,
+    /// The BLAS libraries that the process had loaded.
+    pub(crate) blas: Vec<Library>,
     /// What the user should know of this run.
     pub(crate) notes: Vec<String>,
+}
+
+/// A BLAS library, as far as it concerns a reader of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Library {
+    /// `openblas`, `mkl` ...
+    pub(crate) internal_api: String,
+    /// As the library tells it.
+    pub(crate) version: Option<String>,
+    /// How it makes threads.
+    pub(crate) threading_layer: Option<String>,
+    /// Symbolic links resolved.
+    pub(crate) filepath: PathBuf,
+}
+
+impl Library {
+    /// `openblas 0.3.21 (pthreads)`.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = self.internal_api.clone();
+        if let Some(version) = &self.version {
+            text.push(' ');
+            text.push_str(version);
+        }
+        if let Some(layer) = &self.threading_layer {
+            text.push_str(" (");
+            text.push_str(layer);
+            text.push(')');
+        }
+        text
+    }
 }

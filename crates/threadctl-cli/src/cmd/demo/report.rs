@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::gp::Hyper;
-use super::job::Mode;
+use super::job::{Library, Mode};
 
 /// The document of `threadctl demo --json`. A field that changes its meaning or goes raises `version`.
 #[derive(Debug, Serialize)]
@@ -31,8 +30,8 @@ pub(crate) struct Document {
     pub(crate) cores: usize,
     /// How often each way ran.
     pub(crate) rounds: usize,
-    /// The BLAS libraries opened.
-    pub(crate) blas: Vec<PathBuf>,
+    /// The BLAS libraries that the runs had loaded.
+    pub(crate) blas: Vec<Library>,
     /// One entry per way, the defaults first.
     pub(crate) modes: Vec<ModeReport>,
     /// Whether all runs chose the same candidate with the same scores (within rounding).
@@ -120,11 +119,7 @@ impl Spread {
 impl Document {
     /// The report as text: what was run, the table, and what to make of it.
     pub(crate) fn render(&self) -> String {
-        let blas: Vec<String> = self
-            .blas
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect();
+        let blas: Vec<String> = self.blas.iter().map(Library::describe).collect();
         let mut text = format!(
             "Gaussian-process model selection on {}: {} rows, {} features, {} candidates;\n\
              {} workers on {} cores, BLAS {}, {}\n\n",
@@ -134,7 +129,7 @@ impl Document {
             self.candidates,
             self.workers,
             self.cores,
-            blas.join(" with "),
+            blas.join(" and "),
             match self.rounds {
                 1 => "one round".to_owned(),
                 rounds => format!("median (fastest to slowest) of {rounds} rounds"),

@@ -84,6 +84,7 @@ fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls
     let cpu_seconds = cpu_seconds() - cpu_before;
     // Before the pool is dropped: the times of ended threads cannot be read.
     let wait_share = QueueTimes::now().wait_share_since(&queue_before);
+    send(&Event::Measured)?;
     let (libraries, notes) = describe();
     Ok(Run {
         seconds,

@@ -60,6 +60,8 @@ pub(crate) enum Event {
     /// One more candidate is scored.
     Scored,
     /// The measured part is over.
+    Measured,
+    /// The result; nothing follows.
     Finished(Box<Run>),
     /// The run could not be done; the reason is for the user.
     Failed(String),

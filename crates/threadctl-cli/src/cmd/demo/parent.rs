@@ -89,13 +89,14 @@ fn follow(child: &mut Child, job: &Job, scored: impl Fn()) -> Result<Option<Obse
     drop(stdin);
 
     let mut sampler = None;
+    let mut peak_runnable = 0;
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cannot read from the child")?;
         match serde_json::from_str(&line).with_context(|| format!("the child wrote {line:?}"))? {
             Event::Started => sampler = Some(Sampler::start(child.id())?),
             Event::Scored => scored(),
+            Event::Measured => peak_runnable = sampler.take().map_or(0, Sampler::stop),
             Event::Finished(run) => {
-                let peak_runnable = sampler.map_or(0, Sampler::stop);
                 return Ok(Some(Observed {
                     run: *run,
                     peak_runnable,

@@ -22,7 +22,6 @@ pub(crate) struct Cli {
 /// One variant per command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compare three ways to run BLAS inside a parallel loop, on real data.
     Demo(demo::args::DemoArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.
     #[command(hide = true, name = demo::child::SUBCOMMAND)]

@@ -12,15 +12,18 @@ Examples:
   threadctl demo --blas libblis.so.4 --blas liblapack.so.3
   threadctl demo --data mine.csv --rows 1000 --candidates 20
 
-Each way runs in a child process of its own, and all take turns for a few rounds, because the machine may be
-shared: the table shows medians, with the fastest and slowest round in brackets.
-Exit codes: 0 good, 1 the runs disagree or no candidate could be scored, 2 usage or system error.";
+Each way runs in a child process of its own, and all take turns for a few
+rounds, because the machine may be shared: the table shows medians, and below
+them the fastest and the slowest round.
 
-/// Gaussian-process model selection on real data, run three ways: with the BLAS library's default threads, with
-/// BLAS at 1 thread, and under threadctl.
+Exit codes: 0 good; 1 the runs disagree, or no candidate could be scored;
+2 usage or system error.";
+
+/// Compare three ways to run BLAS inside a parallel loop, on real data
 ///
-/// A grid of hyper-parameters is scored in a parallel loop; every candidate multiplies matrices, applies `exp` in
-/// a parallel loop of its own, factorises and solves.
+/// Gaussian-process model selection: a grid of hyper-parameters is scored in a parallel loop, and every candidate
+/// multiplies matrices, applies `exp` in a parallel loop of its own, factorises and solves. It runs with the BLAS
+/// library's default threads, with BLAS at 1 thread, and under threadctl.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {

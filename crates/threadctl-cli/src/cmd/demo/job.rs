@@ -27,9 +27,9 @@ impl Mode {
     /// What the table calls it.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Defaults => "library defaults",
+            Self::Defaults => "defaults",
             Self::BlasAtOne => "BLAS at 1",
-            Self::Threadctl => "under threadctl",
+            Self::Threadctl => "threadctl",
         }
     }
 }

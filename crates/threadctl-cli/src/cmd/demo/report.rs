@@ -9,6 +9,17 @@ use serde::Serialize;
 use super::gp::Hyper;
 use super::job::{Library, Mode};
 
+/// Over the columns of the table, broken by hand so that it fits 80 columns.
+const HEADINGS: [&str; 7] = [
+    "BLAS runs",
+    "time, s",
+    "ratio",
+    "cores\nused",
+    "peak\nrunnable\nthreads",
+    "queue\nwait",
+    "length scale,\nnoise, signal",
+];
+
 /// The document of `threadctl demo --json`. A field that changes its meaning or goes raises `version`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Document {
@@ -106,11 +117,11 @@ impl Spread {
         })
     }
 
-    /// `3.21 (3.05 to 3.40)`, the brackets only with more than one round.
+    /// The median, and on a second line the ends where there are several rounds.
     fn show(&self, number: impl Fn(f64) -> String) -> String {
         let mut text = number(self.median);
         if self.rounds.len() > 1 {
-            let _ = write!(text, " ({} to {})", number(self.min), number(self.max));
+            let _ = write!(text, "\n{} to {}", number(self.min), number(self.max));
         }
         text
     }
@@ -121,8 +132,9 @@ impl Document {
     pub(crate) fn render(&self) -> String {
         let blas: Vec<String> = self.blas.iter().map(Library::describe).collect();
         let mut text = format!(
-            "Gaussian-process model selection on {}: {} rows, {} features, {} candidates;\n\
-             {} workers on {} cores, BLAS {}, {}\n\n",
+            "Gaussian-process model selection on {},\n\
+             {} rows, {} features, {} candidates; {} workers on {} cores;\n\
+             {}, {}\n\n",
             self.data,
             self.rows,
             self.features,
@@ -132,7 +144,7 @@ impl Document {
             blas.join(" and "),
             match self.rounds {
                 1 => "one round".to_owned(),
-                rounds => format!("median (fastest to slowest) of {rounds} rounds"),
+                rounds => format!("medians of {rounds} rounds"),
             },
         );
         let _ = writeln!(text, "{}", self.table());
@@ -167,20 +179,12 @@ impl Document {
         };
         let mut table = Table::new();
         table
-            .load_style(presets::UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(
-                [
-                    "",
-                    "time, s",
-                    "ratio",
-                    "cores used",
-                    "peak runnable threads",
-                    "run-queue wait",
-                    "chosen length scale, noise, signal",
-                ]
-                .map(heading),
-            );
+            .load_style(presets::UTF8_NO_BORDERS)
+            .set_header(HEADINGS.map(heading));
+        // Fits 80 columns as it is; on less, wrapping words beats breaking lines, down to where it is confetti.
+        if table.width().is_some_and(|width| width >= 60) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         for mode in &self.modes {
             let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             table.add_row([
@@ -195,7 +199,7 @@ impl Document {
                 }),
                 match &mode.chosen {
                     Some(Chosen { hyper, .. }) => Cell::new(format!(
-                        "{:.3}, {:.3}, {:.3}",
+                        "{:.2} {:.2} {:.2}",
                         hyper.length_scale, hyper.noise_variance, hyper.signal_variance
                     )),
                     None => Cell::new("none"),
@@ -216,11 +220,11 @@ mod tests {
         let one = |value: f64| format!("{value:.1}");
         assert_eq!(
             Spread::of(vec![3.0, 1.0, 2.0]).unwrap().show(one),
-            "2.0 (1.0 to 3.0)"
+            "2.0\n1.0 to 3.0"
         );
         assert_eq!(
             Spread::of(vec![1.0, 4.0]).unwrap().show(one),
-            "2.5 (1.0 to 4.0)"
+            "2.5\n1.0 to 4.0"
         );
         assert_eq!(Spread::of(vec![7.0]).unwrap().show(one), "7.0");
         assert_eq!(Spread::of(Vec::new()), None);

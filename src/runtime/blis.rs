@@ -5,7 +5,7 @@
 
 use super::describe::{Description, Functions, PLAIN, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
-use crate::sys::call::{GetInt, SetInt, text, text_of};
+use crate::sys::call::{GetInt, GetText, SetInt, TextOf};
 use crate::sys::library::Library;
 
 /// The build's layer is whichever of these answers other than 0.
@@ -24,14 +24,18 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     // functions may be called from any thread.
     let (version, get, set) = unsafe {
         (
-            text(library, "bli_info_get_version_str"),
+            GetText::find(library, "bli_info_get_version_str"),
             GetInt::find(library, "bli_thread_get_num_threads"),
             SetInt::find(library, "bli_thread_set_num_threads"),
         )
     };
+    // SAFETY: the library is borrowed by `subject`.
+    let version = version.and_then(|function| unsafe { function.call() });
     let architecture = ask(library, "bli_arch_query_id").and_then(|id| {
-        // SAFETY: `const char *bli_arch_string(arch_t)`, given what BLIS itself returned.
-        unsafe { text_of(library, "bli_arch_string", id) }
+        // SAFETY: `const char *bli_arch_string(arch_t)` in BLIS's headers.
+        let name = unsafe { TextOf::find(library, "bli_arch_string") }?;
+        // SAFETY: the library is borrowed, and BLIS itself returned the argument.
+        unsafe { name.call(id) }
     });
     let serial = layer == "disabled";
     Description {

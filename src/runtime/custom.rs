@@ -6,7 +6,7 @@
 use super::describe::{Description, Functions, PLAIN, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::call::{GetInt, SetInt, text};
+use crate::sys::call::{GetInt, GetText, SetInt};
 use crate::sys::library::Library;
 use std::ffi::c_void;
 use std::path::Path;
@@ -221,7 +221,9 @@ impl Registration {
                     unsafe { (GetInt::find(library, get)?, SetInt::find(library, set)?) };
                 let version = self.version_symbol.as_deref().and_then(|name| {
                     // SAFETY: promised by the caller of `with_functions`.
-                    unsafe { text(library, name) }
+                    let version = unsafe { GetText::find(library, name) }?;
+                    // SAFETY: the library is borrowed by `subject`.
+                    unsafe { version.call() }
                 });
                 Some(Description {
                     version,

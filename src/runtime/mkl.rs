@@ -7,7 +7,7 @@
 use super::describe::{Description, Functions, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
 use super::openmp;
-use crate::sys::call::{GetInt, MapInt, SetInt, text_into_buffer};
+use crate::sys::call::{FillText, GetInt, MapInt, SetInt};
 use crate::sys::library::Library;
 use std::path::Path;
 
@@ -44,12 +44,14 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     // functions may be called from any thread.
     let (version, get, set, set_local) = unsafe {
         (
-            text_into_buffer(library, "MKL_Get_Version_String"),
+            FillText::find(library, "MKL_Get_Version_String"),
             GetInt::find(library, "MKL_Get_Max_Threads"),
             SetInt::find(library, "MKL_Set_Num_Threads"),
             MapInt::find(library, "MKL_Set_Num_Threads_Local"),
         )
     };
+    // SAFETY: the library is borrowed by `subject`.
+    let version = version.map(|function| unsafe { function.call() });
     // MKL chooses its layer at the first question of this kind; only then does it tell which.
     let _ = get.map(|get| {
         // SAFETY: the library is borrowed by `subject`.

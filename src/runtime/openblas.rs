@@ -7,7 +7,7 @@
 use super::describe::{Affixes, Description, Functions, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
 use super::openmp;
-use crate::sys::call::{GetInt, SetInt, text};
+use crate::sys::call::{GetInt, GetText, SetInt};
 
 /// Every spelling of OpenBLAS's functions that is in circulation.
 pub(super) const AFFIXES: &[Affixes] = &[
@@ -47,12 +47,15 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     // configuration functions may be called from any thread.
     let (config, corename, parallel) = unsafe {
         (
-            text(library, &name("openblas_get_config")),
-            text(library, &name("openblas_get_corename")),
+            GetText::find(library, &name("openblas_get_config")),
+            GetText::find(library, &name("openblas_get_corename")),
             GetInt::find(library, &name("openblas_get_parallel")),
         )
     };
     // SAFETY: the library is borrowed by `subject`.
+    let [config, corename] =
+        [config, corename].map(|function| function.and_then(|function| unsafe { function.call() }));
+    // SAFETY: as above.
     let parallel = parallel.map(|function| unsafe { function.call() });
     let layer = parallel.and_then(|code| {
         LAYERS

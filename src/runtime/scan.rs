@@ -232,7 +232,7 @@ fn main_program() -> &'static Arc<Library> {
         Arc::new(Library::main_program(
             super::own_executable(),
             base,
-            |name| catalog::is_catalog_symbol(name),
+            catalog::is_catalog_symbol,
         ))
     })
 }

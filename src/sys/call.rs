@@ -8,29 +8,55 @@ use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
 use std::ptr::NonNull;
 
-/// `int f(void)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GetInt(unsafe extern "C" fn() -> c_int);
+/// A C function of one type, and the one way to get hold of it.
+macro_rules! c_functions {
+    ($($(#[doc = $doc:literal])* $name:ident = fn($($argument:ty),*) $(-> $result:ty)?;)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) struct $name(unsafe extern "C" fn($($argument),*) $(-> $result)?);
 
-/// `void f(int)`, or `int f(int)` whose result may be ignored.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SetInt(unsafe extern "C" fn(c_int));
+        impl $name {
+            /// # Safety
+            /// If `library` has `name`, it is a function of this type, callable from any thread.
+            pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
+                let symbol = library.symbol(name)?;
+                // SAFETY: the caller vouches for the type; function and data pointers have one size on the
+                // supported targets.
+                Some(Self(unsafe {
+                    std::mem::transmute::<
+                        NonNull<c_void>,
+                        unsafe extern "C" fn($($argument),*) $(-> $result)?,
+                    >(symbol)
+                }))
+            }
+        }
+    )*};
+}
 
-/// `int f(int)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MapInt(unsafe extern "C" fn(c_int) -> c_int);
+c_functions! {
+    /// `int f(void)`.
+    GetInt = fn() -> c_int;
+    /// `void f(int)`, or `int f(int)` whose result may be ignored.
+    SetInt = fn(c_int);
+    /// `int f(int)`.
+    MapInt = fn(c_int) -> c_int;
+    /// `int f(char *, size_t)`: writes a C string (FlexiBLAS).
+    WriteText = fn(*mut c_char, usize) -> c_int;
+    /// `int f(char *, size_t, int)`: writes the name with that number, and returns how many there are.
+    ListNames = fn(*mut c_char, usize, c_int) -> c_int;
+    /// `int f(const char *)`: only reads the text, during the call.
+    TakeText = fn(*const c_char) -> c_int;
+    /// `void f(int *, int *, int *)`: writes through its three arguments only.
+    WriteInts = fn(*mut c_int, *mut c_int, *mut c_int);
+    /// `const char *f(void)`: null, or a text that is valid when it returns.
+    GetText = fn() -> *const c_char;
+    /// `const char *f(int)`: null, or a text that is valid when it returns.
+    TextOf = fn(c_int) -> *const c_char;
+    /// `void f(char *, int)`: writes a C string, no more bytes than it is told (MKL).
+    FillText = fn(*mut c_char, c_int);
+}
 
 impl GetInt {
-    /// # Safety
-    /// If `library` has `name`, it is a function of type `int (void)`, callable from any thread.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type; function and data pointers have one size on the supported targets.
-        Some(Self(unsafe {
-            std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn() -> c_int>(symbol)
-        }))
-    }
-
     /// Calls it.
     ///
     /// # Safety
@@ -42,16 +68,6 @@ impl GetInt {
 }
 
 impl SetInt {
-    /// # Safety
-    /// If `library` has `name`, it is a function of type `void (int)` or `int (int)`, callable from any thread.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type; an ignored `int` result is harmless in every supported C ABI.
-        Some(Self(unsafe {
-            std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(c_int)>(symbol)
-        }))
-    }
-
     /// Calls it.
     ///
     /// # Safety
@@ -68,16 +84,6 @@ impl SetInt {
 }
 
 impl MapInt {
-    /// # Safety
-    /// If `library` has `name`, it is a function of type `int (int)`, callable from any thread.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type.
-        Some(Self(unsafe {
-            std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(c_int) -> c_int>(symbol)
-        }))
-    }
-
     /// Calls it.
     ///
     /// # Safety
@@ -93,36 +99,30 @@ impl MapInt {
     }
 }
 
-/// Calls `const char *name(void)` and copies the text; `None` when there is no such function or it returns null.
-///
-/// # Safety
-/// If `library` has `name`, it has that type, is callable from any thread, and its text is valid when it returns.
-pub(crate) unsafe fn text(library: &Library, name: &str) -> Option<String> {
-    let symbol = library.symbol(name)?;
-    // SAFETY: the caller vouches for the type.
-    let function = unsafe {
-        std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn() -> *const c_char>(symbol)
-    };
-    // SAFETY: `library` is borrowed, so the function is mapped.
-    let text = unsafe { function() };
-    // SAFETY: as above.
-    unsafe { copy_text(text) }
+impl GetText {
+    /// A copy of the text; `None` for null.
+    ///
+    /// # Safety
+    /// The library that it was found in is held.
+    pub(crate) unsafe fn call(self) -> Option<String> {
+        // SAFETY: the type was vouched for in `find`, the mapping by the caller.
+        let text = unsafe { (self.0)() };
+        // SAFETY: null, or valid at this moment: the type says so.
+        unsafe { copy_text(text) }
+    }
 }
 
-/// Calls `const char *name(int)` and copies the text.
-///
-/// # Safety
-/// As [`text`], for that type; `argument` is one that the function accepts.
-pub(crate) unsafe fn text_of(library: &Library, name: &str, argument: i32) -> Option<String> {
-    let symbol = library.symbol(name)?;
-    // SAFETY: the caller vouches for the type.
-    let function = unsafe {
-        std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(c_int) -> *const c_char>(symbol)
-    };
-    // SAFETY: `library` is borrowed, so the function is mapped; the argument is the caller's promise.
-    let text = unsafe { function(argument) };
-    // SAFETY: as above.
-    unsafe { copy_text(text) }
+impl TextOf {
+    /// A copy of the text for `argument`; `None` for null.
+    ///
+    /// # Safety
+    /// The library that it was found in is held, and the function accepts the argument.
+    pub(crate) unsafe fn call(self, argument: i32) -> Option<String> {
+        // SAFETY: the type was vouched for in `find`, mapping and argument by the caller.
+        let text = unsafe { (self.0)(argument) };
+        // SAFETY: null, or valid at this moment: the type says so.
+        unsafe { copy_text(text) }
+    }
 }
 
 /// # Safety
@@ -139,52 +139,20 @@ unsafe fn copy_text(text: *const c_char) -> Option<String> {
     )
 }
 
-/// Calls `void name(char *, int)`, which fills a buffer with a C string (MKL's version).
-///
-/// # Safety
-/// If `library` has `name`, it has that type and writes at most as many bytes as it is told.
-pub(crate) unsafe fn text_into_buffer(library: &Library, name: &str) -> Option<String> {
-    const LENGTH: usize = 256;
-    let symbol = library.symbol(name)?;
-    // SAFETY: the caller vouches for the type.
-    let function = unsafe {
-        std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_char, c_int)>(symbol)
-    };
-    let mut buffer = [0_u8; LENGTH + 1];
-    // SAFETY: the buffer has `LENGTH` bytes and one more that stays zero, so it ends even if the function fills it.
-    unsafe { function(buffer.as_mut_ptr().cast(), LENGTH as c_int) };
-    Some(until_nul(&buffer))
+impl FillText {
+    /// The text, at most 255 bytes of it.
+    ///
+    /// # Safety
+    /// The library that it was found in is held.
+    pub(crate) unsafe fn call(self) -> String {
+        let mut buffer = [0_u8; 256];
+        // SAFETY: one byte less than the buffer has is offered, so the text ends inside it.
+        unsafe { (self.0)(buffer.as_mut_ptr().cast(), 255) };
+        until_nul(&buffer)
+    }
 }
 
-/// `int f(char *, size_t)`: writes a C string (FlexiBLAS).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WriteText(unsafe extern "C" fn(*mut c_char, usize) -> c_int);
-
-/// `int f(char *, size_t, int)`: writes the name with that number, and returns how many there are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ListNames(unsafe extern "C" fn(*mut c_char, usize, c_int) -> c_int);
-
-/// `int f(const char *)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TakeText(unsafe extern "C" fn(*const c_char) -> c_int);
-
-/// `void f(int *, int *, int *)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WriteInts(unsafe extern "C" fn(*mut c_int, *mut c_int, *mut c_int));
-
 impl WriteText {
-    /// # Safety
-    /// If `library` has `name`, it has this type, and writes no more bytes than it is told.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type.
-        Some(Self(unsafe {
-            std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_char, usize) -> c_int>(
-                symbol,
-            )
-        }))
-    }
-
     /// The text, at most `LENGTH - 1` bytes of it.
     ///
     /// # Safety
@@ -198,19 +166,6 @@ impl WriteText {
 }
 
 impl ListNames {
-    /// # Safety
-    /// As [`WriteText::find`].
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type.
-        Some(Self(unsafe {
-            std::mem::transmute::<
-                NonNull<c_void>,
-                unsafe extern "C" fn(*mut c_char, usize, c_int) -> c_int,
-            >(symbol)
-        }))
-    }
-
     /// Every name, in the order of their numbers.
     ///
     /// # Safety
@@ -230,18 +185,6 @@ impl ListNames {
 }
 
 impl TakeText {
-    /// # Safety
-    /// If `library` has `name`, it has this type, and only reads the text during the call.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type.
-        Some(Self(unsafe {
-            std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*const c_char) -> c_int>(
-                symbol,
-            )
-        }))
-    }
-
     /// Its result; `None` when the text has a NUL byte, which no C function could take.
     ///
     /// # Safety
@@ -254,19 +197,6 @@ impl TakeText {
 }
 
 impl WriteInts {
-    /// # Safety
-    /// If `library` has `name`, it has this type, and writes through its three arguments only.
-    pub(crate) unsafe fn find(library: &Library, name: &str) -> Option<Self> {
-        let symbol = library.symbol(name)?;
-        // SAFETY: the caller vouches for the type.
-        Some(Self(unsafe {
-            std::mem::transmute::<
-                NonNull<c_void>,
-                unsafe extern "C" fn(*mut c_int, *mut c_int, *mut c_int),
-            >(symbol)
-        }))
-    }
-
     /// The three numbers.
     ///
     /// # Safety

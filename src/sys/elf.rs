@@ -30,13 +30,13 @@ pub(crate) fn defined_symbols(
         if symbol.is_undefined() || symbol.address() == 0 {
             continue;
         }
-        if let Ok(name) = symbol.name() {
-            if wanted(name) {
-                found.insert(
-                    name.to_owned(),
-                    base.wrapping_add(symbol.address() as usize),
-                );
-            }
+        if let Ok(name) = symbol.name()
+            && wanted(name)
+        {
+            found.insert(
+                name.to_owned(),
+                base.wrapping_add(symbol.address() as usize),
+            );
         }
     }
     found

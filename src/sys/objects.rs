@@ -126,8 +126,8 @@ const NO_GENERATION: Generation = Generation {
 
 fn generation_of(info: &libc::dl_phdr_info) -> Generation {
     Generation {
-        loads: info.dlpi_adds as u64,
-        unloads: info.dlpi_subs as u64,
+        loads: info.dlpi_adds,
+        unloads: info.dlpi_subs,
     }
 }
 

@@ -2,6 +2,7 @@
 //! `args::Command`, a module here, a line in [`run`].
 
 pub(crate) mod demo;
+pub(crate) mod info;
 
 use anyhow::Result;
 
@@ -11,6 +12,7 @@ use crate::args::Command;
 /// Runs the command that was asked for.
 pub(crate) fn run(command: Command) -> Result<Verdict> {
     match command {
+        Command::Info(args) => info::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),
     }

@@ -12,8 +12,10 @@ mod common;
 
 use common::{get, in_own_process, load_path, set};
 use libloading::os::unix::Library;
+use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
+use std::ptr::NonNull;
 use threadctl::{Integers, Registration, Runtime, SetterScope, runtimes};
 
 /// Compiles the fixture as `file` with the given definitions.
@@ -277,9 +279,13 @@ fn a_controller_reaches_what_two_functions_cannot() {
             let open = |library: &LoadedLibrary<'_>| {
                 let get = library.symbol("h_get")?;
                 let set = library.symbol("h_set")?;
-                // SAFETY: the fixture declares them so.
-                let helpers =
-                    unsafe { Helpers(std::mem::transmute(get), std::mem::transmute(set)) };
+                type Get = unsafe extern "C" fn() -> i32;
+                type Set = unsafe extern "C" fn(i32);
+                // SAFETY: the fixture declares it so.
+                let get = unsafe { std::mem::transmute::<NonNull<c_void>, Get>(get) };
+                // SAFETY: as above.
+                let set = unsafe { std::mem::transmute::<NonNull<c_void>, Set>(set) };
+                let helpers = Helpers(get, set);
                 Some(Arc::new(helpers) as Arc<dyn Controller>)
             };
             Registration::with_controller("helpers", open)

@@ -51,16 +51,17 @@ pub(super) fn query() -> Vec<Runtime> {
     let mut memory = memory();
     // Describing MKL makes it load its layers: look again until nothing has come (at most a few rounds).
     for _round in 0..4 {
-        if memory.generation != Some(objects::generation()) {
-            rescan(&mut memory);
-        }
-        let runtimes = memory.hold_all();
+        let runtimes = if memory.generation == Some(objects::generation()) {
+            memory.hold_all()
+        } else {
+            rescan(&mut memory, true)
+        };
         if memory.generation == Some(objects::generation()) {
             return runtimes;
         }
     }
-    // A program that loads and unloads all the time: what was held just now is held, and right.
-    memory.hold_all()
+    // A program that loads and unloads all the time: nothing remembered is used, everything is asked anew.
+    rescan(&mut memory, false)
 }
 
 impl Memory {
@@ -70,84 +71,110 @@ impl Memory {
 }
 
 impl Known {
+    fn new(kind: Kind, name: PathBuf, library: Arc<Library>) -> (Self, Runtime) {
+        let kind = Arc::new(kind);
+        let runtime = Runtime::new(Arc::clone(&kind), library);
+        let live = Arc::downgrade(&runtime.0);
+        (Known { kind, name, live }, runtime)
+    }
+
+    /// The same facts, in use: with whoever uses them already, or with `library`.
+    fn with(&self, library: Arc<Library>) -> (Self, Runtime) {
+        let runtime = match self.live.upgrade() {
+            Some(inner) => Runtime(inner),
+            None => Runtime::new(Arc::clone(&self.kind), library),
+        };
+        let known = Known {
+            kind: Arc::clone(&self.kind),
+            name: self.name.clone(),
+            live: Arc::downgrade(&runtime.0),
+        };
+        (known, runtime)
+    }
+
     fn hold(&mut self) -> Option<Runtime> {
         if let Some(inner) = self.live.upgrade() {
             return Some(Runtime(inner));
         }
         let library = if self.name.as_os_str().is_empty() {
-            main_program().clone()
+            Arc::clone(main_program())
         } else {
             Arc::new(Library::hold(&self.name)?)
         };
-        let runtime = Runtime::new(Arc::clone(&self.kind), library);
-        self.live = Arc::downgrade(&runtime.0);
+        let (known, runtime) = self.with(library);
+        *self = known;
         Some(runtime)
     }
 }
 
-fn rescan(memory: &mut Memory) {
+/// Lists, holds and describes; what is returned was held throughout. With `trust`, what is remembered of a library
+/// stands if nothing was unloaded since, or if somebody has held it all the time; the caller checks afterwards that
+/// nothing was unloaded between listing and holding.
+fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
     let (generation, loaded) = objects::loaded_objects();
-    // Kept alive until the new list is complete, so that what is described stays loaded meanwhile.
-    let mut candidates: Vec<(LoadedObject, String, Arc<Library>)> = Vec::new();
     let registered = custom::rows();
     let wanted = |file: &str| {
-        catalog::ROWS
+        let in_catalog = catalog::ROWS
             .iter()
-            .any(|row| row.prefix_of(file).is_some())
+            .any(|row| row.prefix_of(file).is_some());
+        in_catalog
             || registered
                 .iter()
                 .any(|row| registered_prefix(row, file).is_some())
     };
-    let mut beside = Vec::with_capacity(loaded.len());
-    for object in loaded {
-        let file = file_name(&object.name);
-        if !object.name.as_os_str().is_empty() && wanted(&file) {
-            // Gone again already: then it is no runtime of this process.
-            if let Some(library) = Library::hold(&object.name) {
-                candidates.push((object, file.clone(), Arc::new(library)));
-            }
-        }
-        beside.push(file);
-    }
+    let beside: Vec<String> = loaded
+        .iter()
+        .map(|object| file_name(&object.name))
+        .collect();
+    let candidates: Vec<(LoadedObject, Arc<Library>)> = loaded
+        .into_iter()
+        .filter(|object| !object.name.as_os_str().is_empty())
+        .filter(|object| {
+            // The name of the file itself counts too: `libblas.so.3` is often a link to a runtime.
+            wanted(&file_name(&object.name))
+                || object
+                    .name
+                    .canonicalize()
+                    .is_ok_and(|real| wanted(&file_name(&real)))
+        })
+        // Gone again already: then it is no runtime of this process.
+        .filter_map(|object| Library::hold(&object.name).map(|held| (object, Arc::new(held))))
+        .collect();
 
     let unchanged = memory
         .generation
         .is_some_and(|before| before.same_unloads(generation));
     let old = std::mem::take(&mut memory.known);
-    let mut found: Vec<Known> = Vec::new();
-    for (object, file, library) in &candidates {
-        // What is known already stays as it is, unless something was unloaded: then the same name may be another file.
-        let remembered = old.iter().find(|known| {
-            known.name == object.name && (unchanged || known.live.strong_count() > 0)
-        });
-        let kind = match remembered {
-            Some(known) => Some(Arc::clone(&known.kind)),
-            None => recognise(file, object.base, library, &beside, &registered).map(Arc::new),
+    let mut found: Vec<(Known, Runtime)> = Vec::new();
+    for (object, library) in &candidates {
+        let remembered = old
+            .iter()
+            .find(|known| known.name == object.name)
+            .filter(|known| known.live.strong_count() > 0 || (trust && unchanged));
+        let entry = match remembered {
+            Some(known) => Some(known.with(Arc::clone(library))),
+            None => recognise(object.base, library, &beside, &registered)
+                .map(|kind| Known::new(kind, object.name.clone(), Arc::clone(library))),
         };
-        if let Some(kind) = kind {
-            let live = remembered.map_or_else(Weak::new, |known| known.live.clone());
-            found.push(Known {
-                kind,
-                name: object.name.clone(),
-                live,
-            });
-        }
+        found.extend(entry);
     }
     found.extend(linked_statically(&old, &beside));
     keep_one_of_each(&mut found);
-    for known in &found {
+    memory.generation = Some(generation);
+    let mut runtimes = Vec::with_capacity(found.len());
+    for (known, runtime) in found {
         tracing::debug!(
             runtime = known.kind.internal_api.as_str(),
             file = %known.kind.filepath.display(),
             "runtime found"
         );
+        memory.known.push(known);
+        runtimes.push(runtime);
     }
-    memory.generation = Some(generation);
-    memory.known = found;
+    runtimes
 }
 
 fn recognise(
-    file: &str,
     base: usize,
     library: &Library,
     beside: &[String],
@@ -160,6 +187,7 @@ fn recognise(
     // As threadpoolctl does: the name of the file itself counts, not that of a link to it. For files that are gone or
     // named through a link only, the loader's name must do.
     let real = file_name(&filepath);
+    let file = &file_name(library.path());
     for row in catalog::ROWS {
         let prefix = row.prefix_of(&real).or_else(|| row.prefix_of(file));
         let Some((_, prefix)) = prefix else { continue };
@@ -190,35 +218,28 @@ fn recognise(
 }
 
 /// What the main program contains itself. It never changes, but the description of it may (clashes).
-fn linked_statically(old: &[Known], beside: &[String]) -> Vec<Known> {
+fn linked_statically(old: &[Known], beside: &[String]) -> Vec<(Known, Runtime)> {
+    let library = main_program();
     let remembered: Vec<_> = old
         .iter()
         .filter(|known| known.name.as_os_str().is_empty())
-        .map(|known| Known {
-            kind: Arc::clone(&known.kind),
-            name: PathBuf::new(),
-            live: known.live.clone(),
-        })
+        .map(|known| known.with(Arc::clone(library)))
         .collect();
     if !remembered.is_empty() {
         return remembered;
     }
-    let library = main_program();
     catalog::ROWS
         .iter()
         .filter_map(|row| {
             let affixes = affixes_of(row, |symbol| library.symbol(symbol).is_some())?;
-            let description = (row.describe)(&Subject {
+            let subject = Subject {
                 library,
                 affixes,
                 beside,
-            });
+            };
+            let description = (row.describe)(&subject);
             let kind = Kind::of_row(row, "", library.path().to_owned(), description);
-            Some(Known {
-                kind: Arc::new(kind),
-                name: PathBuf::new(),
-                live: Weak::new(),
-            })
+            Some(Known::new(kind, PathBuf::new(), Arc::clone(library)))
         })
         .collect()
 }
@@ -253,20 +274,21 @@ fn registered_prefix(row: &Registration, file: &str) -> Option<String> {
 }
 
 /// One entry per file, and one per kind where several files make up one runtime.
-fn keep_one_of_each(found: &mut Vec<Known>) {
-    let mut kept: Vec<Known> = Vec::with_capacity(found.len());
-    for known in found.drain(..) {
+fn keep_one_of_each(found: &mut Vec<(Known, Runtime)>) {
+    let mut kept: Vec<(Known, Runtime)> = Vec::with_capacity(found.len());
+    for entry in found.drain(..) {
+        let known = &entry.0;
         let twin = kept.iter_mut().find(|other| {
-            let one = &*other.kind;
+            let one = &*other.0.kind;
             let two = &*known.kind;
             let same_file = one.filepath == two.filepath && one.internal_api == two.internal_api;
             let parts = one.one_per_process && one.internal_api == two.internal_api;
             same_file || parts
         });
         match twin {
-            Some(twin) if known.kind.rank < twin.kind.rank => *twin = known,
+            Some(twin) if known.kind.rank < twin.0.kind.rank => *twin = entry,
             Some(_) => {}
-            None => kept.push(known),
+            None => kept.push(entry),
         }
     }
     *found = kept;

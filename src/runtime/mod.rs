@@ -12,6 +12,7 @@ mod fixed;
 mod flexiblas;
 mod info;
 mod mkl;
+mod names;
 mod openblas;
 mod openmp;
 mod probe;
@@ -22,6 +23,7 @@ mod vendor;
 
 pub use custom::{Controller, LoadedLibrary, Registration};
 pub use info::{ConcurrentCallers, Integers, Interface, RuntimeInfo, SetterScope};
+pub(crate) use names::{Names, names};
 pub(crate) use setting::{Saved, Setting};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -69,6 +69,22 @@ impl Setting {
         self.write(saved.0);
     }
 
+    /// Runs `ask` while the calling thread has no value of its own, where such a value goes before the process's and
+    /// would hide it. Only for a thread's setting.
+    pub(crate) fn aside<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let Functions::ReturnsPrevious { set, .. } = &self.functions else {
+            return ask();
+        };
+        // SAFETY: `self.library` is held.
+        let previous = unsafe { set.call(0) };
+        let answer = ask();
+        if previous != 0 {
+            // SAFETY: as above.
+            unsafe { set.call(previous) };
+        }
+        answer
+    }
+
     fn write(&self, value: i32) {
         match &self.functions {
             // SAFETY: `self.library` is held.

@@ -57,9 +57,11 @@ fn global_threads() -> u32 {
 /// Legacy mangling `_ZN10rayon_core8registry12THE_REGISTRY17h<hash>E`, and v0 `_RNvNtCs<id>_10rayon_core8registry12THE_REGISTRY`.
 fn is_registry(name: &str) -> bool {
     const PATH: &str = "10rayon_core8registry12THE_REGISTRY";
-    name.split_once(PATH).is_some_and(|(before, after)| {
-        before.starts_with('_') && (after.is_empty() || after.starts_with("17h"))
-    })
+    let legacy = name
+        .strip_prefix("_ZN")
+        .and_then(|name| name.strip_prefix(PATH))
+        .is_some_and(|hash| hash.starts_with("17h"));
+    legacy || (name.starts_with("_R") && name.ends_with(PATH))
 }
 
 #[cfg(test)]

@@ -1,12 +1,85 @@
-//! Addresses of named symbols from the symbol table of a file, for what the dynamic loader cannot see:
-//! functions linked statically into a program, and data that a program does not export.
+//! The symbol tables of ELF files, for what the dynamic loader cannot see: functions linked statically into a program,
+//! data that a program does not export, and libraries of other processes.
 //!
-//! Invariant: a returned address belongs to the object mapped at `base`, and is relocated to it.
+//! Invariant: a table is read whole, its names too. Name by name, it took two system calls each, and thousands of
+//! them were most of the run time of a short command.
 
-use object::{Object as _, ObjectSymbol as _, ReadCache};
+use object::elf::{FileHeader32, FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_TLS};
+use object::read::elf::{FileHeader, SectionHeader as _, Sym as _};
+use object::{Endianness, FileKind, ReadCache};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+
+/// One entry of a symbol table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Symbol<'a> {
+    pub name: &'a str,
+    /// As the file counts; where the object is mapped is not in it.
+    pub address: u64,
+    /// Whether the file has it, rather than wants it from another.
+    pub is_defined: bool,
+    /// Whether other objects see it.
+    pub is_dynamic: bool,
+}
+
+/// Calls `visit` for every symbol of the file: those that the loader sees first, then all that were not stripped.
+///
+/// # Errors
+/// The file cannot be read, or is no ELF file.
+pub(crate) fn visit_symbols(
+    file: &File,
+    visit: &mut dyn FnMut(Symbol<'_>),
+) -> object::read::Result<()> {
+    // Reads the ranges that are asked for, not the whole of a program with debug information.
+    let cache = ReadCache::new(file);
+    match FileKind::parse(&cache)? {
+        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(&cache, visit),
+        _ => visit_of::<FileHeader64<Endianness>>(&cache, visit),
+    }
+}
+
+fn visit_of<E: FileHeader<Endian = Endianness>>(
+    cache: &ReadCache<&File>,
+    visit: &mut dyn FnMut(Symbol<'_>),
+) -> object::read::Result<()> {
+    let header = E::parse(cache)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, cache)?;
+    for kind in [SHT_DYNSYM, SHT_SYMTAB] {
+        let table = sections.symbols(endian, cache, kind)?;
+        if table.is_empty() {
+            continue;
+        }
+        let names = sections
+            .section(table.string_section())?
+            .data(endian, cache)?;
+        for symbol in table.iter() {
+            // A thread-local variable has an offset, not an address.
+            if symbol.st_type() == STT_TLS {
+                continue;
+            }
+            if let Some(name) = name_at(names, symbol.st_name(endian) as usize) {
+                visit(Symbol {
+                    name,
+                    address: symbol.st_value(endian).into(),
+                    is_defined: symbol.st_shndx(endian) != SHN_UNDEF,
+                    is_dynamic: kind == SHT_DYNSYM,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name that begins there. Names that are not UTF-8 are none of ours.
+fn name_at(names: &[u8], start: usize) -> Option<&str> {
+    let rest = names.get(start..)?;
+    let length = rest.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(rest.get(..length)?)
+        .ok()
+        .filter(|name| !name.is_empty())
+}
 
 /// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines.
 ///
@@ -18,25 +91,15 @@ pub(crate) fn defined_symbols(
     wanted: impl Fn(&str) -> bool,
 ) -> HashMap<String, usize> {
     let mut found = HashMap::new();
-    let Ok(file) = File::open(file) else {
-        return found;
-    };
-    // Reads the ranges that are asked for, not the whole of a program with debug information.
-    let cache = ReadCache::new(file);
-    let Ok(elf) = object::File::parse(&cache) else {
-        return found;
-    };
-    for symbol in elf.symbols().chain(elf.dynamic_symbols()) {
-        if symbol.is_undefined() || symbol.address() == 0 {
-            continue;
-        }
-        if let Ok(name) = symbol.name()
-            && wanted(name)
-        {
-            found.insert(
-                name.to_owned(),
-                base.wrapping_add(symbol.address() as usize),
-            );
+    if let Ok(file) = File::open(file) {
+        let outcome = visit_symbols(&file, &mut |symbol| {
+            if symbol.is_defined && symbol.address != 0 && wanted(symbol.name) {
+                let address = base.wrapping_add(symbol.address as usize);
+                found.insert(symbol.name.to_owned(), address);
+            }
+        });
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a symbol table cannot be read");
         }
     }
     found
@@ -55,5 +118,21 @@ mod tests {
     fn the_test_program_defines_main() {
         let found = defined_symbols(Path::new("/proc/self/exe"), 0, |name| name == "main");
         assert!(found.contains_key("main"));
+    }
+
+    #[test]
+    fn what_a_program_wants_from_others_is_not_defined_by_it() {
+        let found = defined_symbols(Path::new("/proc/self/exe"), 0, |name| {
+            name.starts_with("dlopen")
+        });
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn a_name_that_does_not_end_is_none() {
+        assert_eq!(name_at(b"\0abc\0de", 1), Some("abc"));
+        assert_eq!(name_at(b"\0abc\0de", 5), None);
+        assert_eq!(name_at(b"\0abc\0de", 0), None);
+        assert_eq!(name_at(b"\0abc\0de", 99), None);
     }
 }

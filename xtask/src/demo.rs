@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: one BLAS is fetched, `threadctl` is built for release, and its demo runs in this process's place.
+//! `cargo xtask demo`: one BLAS is fetched, `threadctl` is built for release, and its demo takes this process's place.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;

@@ -22,8 +22,8 @@ pub struct Package {
 /// Installed packages by name.
 pub type Installed = BTreeMap<String, Package>;
 
-/// Installs those that are missing.
-pub fn ensure(names: &[&str]) -> Result<Installed> {
+/// Installs those that are missing. What is `optional` may stay missing where the package sources do not have it.
+pub fn ensure(names: &[&str], optional: &dyn Fn(&str) -> bool) -> Result<Installed> {
     if names.is_empty() {
         return Ok(Installed::new());
     }
@@ -31,9 +31,11 @@ pub fn ensure(names: &[&str]) -> Result<Installed> {
     if missing(names, &before).is_empty() {
         return Ok(before);
     }
-    install(&missing(names, &before))?;
+    install(&missing(names, &before), optional)?;
     let after = installed(names)?;
-    match missing(names, &after).as_slice() {
+    let mut still = missing(names, &after);
+    still.retain(|name| !optional(name));
+    match still.as_slice() {
         [] => Ok(after),
         still => bail!(
             "apt-get reported success, but these packages are not installed: {}",
@@ -101,8 +103,8 @@ pub fn file(package: &Package, suffix: &str) -> Result<PathBuf> {
     }
 }
 
-/// Installs packages as root or through sudo without a password.
-pub fn install(names: &[&str]) -> Result<()> {
+/// Installs packages as root or through sudo without a password; of the optional ones, those that are on offer.
+pub fn install(names: &[&str], optional: &dyn Fn(&str) -> bool) -> Result<()> {
     let by_hand = format!(
         "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
         names.join(" ")
@@ -136,6 +138,18 @@ pub fn install(names: &[&str]) -> Result<()> {
     } else {
         format!("\napt-get update: {}", tail(&update, 3))
     };
+    if !unknown.is_empty() && unknown.iter().all(|name| optional(name)) {
+        let known: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| !unknown.contains(name))
+            .collect();
+        return if known.is_empty() {
+            Ok(())
+        } else {
+            install(&known, optional)
+        };
+    }
     if unknown.is_empty() {
         bail!(
             "apt-get could not install {}:\n{}{lists}\nTo see it whole, type:\n  {by_hand}",

@@ -2,7 +2,8 @@
 //!
 //! ```json
 //! { "format": 1, "table": "5a...", "libraries": {
-//!     "openblas-pthread": { "path": "/usr/lib/...", "package": "libopenblas0-pthread", "version": "0.3.21+ds-4" } } }
+//!     "openblas-pthread": { "path": "/usr/lib/...", "package": "libopenblas0-pthread", "version": "0.3.21+ds-4" } },
+//!   "absent": { "atlas": "why this system cannot have it" } }
 //! ```
 //! Invariant: the file appears whole or not at all, and only once everything that it names is there.
 
@@ -23,6 +24,9 @@ pub struct Manifest {
     pub table: String,
     /// By key.
     pub libraries: BTreeMap<String, Entry>,
+    /// What this system's release does not have, by key, and why.
+    #[serde(default)]
+    pub absent: BTreeMap<String, String>,
     #[serde(skip)]
     file: PathBuf,
 }
@@ -44,6 +48,7 @@ impl Manifest {
             format: FORMAT,
             table,
             libraries: BTreeMap::new(),
+            absent: BTreeMap::new(),
             file,
         }
     }
@@ -72,11 +77,12 @@ impl Manifest {
         &self.file
     }
 
-    /// Whether it names the library and the library is there.
-    pub fn has(&self, key: &str) -> bool {
-        self.libraries
-            .get(key)
-            .is_some_and(|entry| entry.path.exists())
+    /// Whether there is nothing left to do for a library: it is where the manifest says, or cannot be had here.
+    pub fn settles(&self, key: &str) -> bool {
+        match self.libraries.get(key) {
+            Some(entry) => entry.path.exists(),
+            None => self.absent.contains_key(key),
+        }
     }
 }
 
@@ -112,14 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_gone_is_not_had() {
+    fn a_library_that_is_gone_is_fetched_again() {
         let scratch = Scratch::new("manifest-gone");
         let library = scratch.0.join("libx.so");
         let manifest = sample(scratch.0.join("manifest.json"), &library);
-        assert!(!manifest.has("x"));
+        assert!(!manifest.settles("x"));
         std::fs::write(&library, "").unwrap();
-        assert!(manifest.has("x"));
-        assert!(!manifest.has("y"));
+        assert!(manifest.settles("x"));
+        assert!(!manifest.settles("y"));
+    }
+
+    #[test]
+    fn a_library_that_cannot_be_had_is_not_looked_for_again() {
+        let mut manifest = Manifest::new(PathBuf::new(), "abc".into());
+        manifest
+            .absent
+            .insert("x".into(), "gone from this release".into());
+        assert!(manifest.settles("x"));
     }
 
     #[test]

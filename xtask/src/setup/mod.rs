@@ -46,7 +46,7 @@ pub fn ensure(project: &Project, purpose: Purpose) -> Result<Manifest> {
         folder.display()
     );
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let installed = apt::ensure(&apt)?;
+    let installed = apt::ensure(&apt, &|package| dropped(package).is_some())?;
     let unpacked = wheels::ensure(&folder, purpose)?;
 
     // What an earlier run fetched for another purpose stays named, as long as it is there.
@@ -56,13 +56,23 @@ pub fn ensure(project: &Project, purpose: Purpose) -> Result<Manifest> {
         LIBRARIES.iter().any(|library| library.key == key) && entry.path.exists()
     });
     for library in table::libraries(purpose) {
-        let entry = locate(library, &installed, &unpacked).with_context(|| {
-            format!(
-                "looking for `{}` in the package {}",
-                library.key, library.package
-            )
-        })?;
-        manifest.libraries.insert(library.key.to_owned(), entry);
+        match (locate(library, &installed, &unpacked), library.dropped) {
+            (Ok(entry), _) => {
+                manifest.libraries.insert(library.key.to_owned(), entry);
+            }
+            (Err(_), Some(reason)) => {
+                eprintln!("setup: without `{}`: {reason}", library.key);
+                manifest.libraries.remove(library.key);
+                manifest
+                    .absent
+                    .insert(library.key.to_owned(), reason.to_owned());
+            }
+            (Err(error), None) => {
+                let (key, package) = (library.key, library.package);
+                return Err(error)
+                    .with_context(|| format!("looking for `{key}` in the package {package}"));
+            }
+        }
     }
     verify(&manifest, purpose)?;
     manifest.write()?;
@@ -77,13 +87,21 @@ fn fingerprint() -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// Why some releases do not have a package, if that is so.
+fn dropped(package: &str) -> Option<&'static str> {
+    LIBRARIES
+        .iter()
+        .find(|library| library.package == package)
+        .and_then(|library| library.dropped)
+}
+
 fn needed(package: &str, purpose: Purpose) -> bool {
     table::libraries(purpose).any(|library| library.package == package)
 }
 
 /// Whether all that the purpose needs is still where the manifest says, in the version that it says.
 fn is_current(manifest: &Manifest, purpose: Purpose, apt: &[&str]) -> bool {
-    let complete = table::libraries(purpose).all(|library| manifest.has(library.key));
+    let complete = table::libraries(purpose).all(|library| manifest.settles(library.key));
     // Upgrades of the distribution replace files under the same path.
     let same_apt = || {
         apt.is_empty()

@@ -64,6 +64,8 @@ pub struct Library {
     pub package: &'static str,
     pub find: Find,
     pub purpose: Purpose,
+    /// Why some releases of the distribution do not have it. The set-up goes on without it there, and says so.
+    pub dropped: Option<&'static str>,
 }
 
 const MKL: &str = "mkl";
@@ -122,6 +124,7 @@ const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
         package,
         find,
         purpose: Purpose::Test,
+        dropped: None,
     }
 }
 
@@ -131,6 +134,7 @@ const fn demo(key: &'static str, package: &'static str, find: Find) -> Library {
         package,
         find,
         purpose: Purpose::Demo,
+        dropped: None,
     }
 }
 
@@ -183,11 +187,14 @@ pub const LIBRARIES: &[Library] = &[
         "libblis4-serial",
         Find::Suffix("/blis-serial/libblis.so.4"),
     ),
-    test(
-        "atlas",
-        "libatlas3-base",
-        Find::Suffix("/atlas/libblas.so.3"),
-    ),
+    Library {
+        dropped: Some("ATLAS ends with Debian 12; libatlas3-base of Debian 13 is an empty package"),
+        ..test(
+            "atlas",
+            "libatlas3-base",
+            Find::Suffix("/atlas/libblas.so.3"),
+        )
+    },
     test(
         "lapack",
         "liblapack3",

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 const FORMAT: u32 = 1;
 
 /// Where the libraries are.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
     /// The fingerprint of the table that it was made from.
@@ -64,9 +64,7 @@ impl Manifest {
 
     pub fn write(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("writing the manifest as JSON")?;
-        let part = self
-            .file
-            .with_extension(format!("part-{}", std::process::id()));
+        let part = self.file.with_extension("part");
         std::fs::write(&part, text + "\n")
             .with_context(|| format!("writing {}", part.display()))?;
         std::fs::rename(&part, &self.file)

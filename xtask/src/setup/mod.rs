@@ -4,6 +4,7 @@
 //! cannot be had is an error that names the package and what to type.
 
 mod apt;
+mod lock;
 mod manifest;
 mod python;
 pub mod table;
@@ -29,35 +30,38 @@ pub const MANIFEST_VARIABLE: &str = "THREADCTL_TEST_LIBS";
 pub fn ensure(project: &Project, purpose: Purpose) -> Result<Manifest> {
     let folder = project.target.join("threadctl-libs");
     let file = folder.join("manifest.json");
-    let old = Manifest::read(&file).filter(|manifest| manifest.table == fingerprint());
     let apt = table::PACKAGES
         .iter()
         .filter(|package| package.source == Source::Apt && needed(package.name, purpose));
     let apt: Vec<&str> = apt.map(|package| package.name).collect();
+    let current = || Manifest::read(&file).filter(|manifest| is_current(manifest, purpose, &apt));
 
-    let old = match old {
-        Some(manifest) if is_current(&manifest, purpose, &apt) => return Ok(manifest),
-        old => old,
-    };
+    if let Some(manifest) = current() {
+        return Ok(manifest);
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let _lock = lock::Lock::take(&folder)?;
+    // Whoever held the lock may have done it all.
+    if let Some(manifest) = current() {
+        return Ok(manifest);
+    }
 
     let started = Instant::now();
     eprintln!(
         "setup: the libraries for {purpose:?} go below {}",
         folder.display()
     );
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let old = Manifest::read(&file).filter(|manifest| manifest.table == fingerprint());
     let installed = apt::ensure(&apt, &|package| dropped(package).is_some())?;
     let unpacked = wheels::ensure(&folder, purpose)?;
 
     // What an earlier run fetched for another purpose stays named, as long as it is there.
-    let mut manifest = Manifest::new(file, fingerprint());
-    manifest.libraries = old.unwrap_or_default().libraries;
-    manifest.libraries.retain(|key, entry| {
-        LIBRARIES.iter().any(|library| library.key == key) && entry.path.exists()
-    });
+    let mut manifest = old.unwrap_or_else(|| Manifest::new(file, fingerprint()));
+    manifest.libraries.retain(|_, entry| entry.path.exists());
     for library in table::libraries(purpose) {
         match (locate(library, &installed, &unpacked), library.dropped) {
             (Ok(entry), _) => {
+                manifest.absent.remove(library.key);
                 manifest.libraries.insert(library.key.to_owned(), entry);
             }
             (Err(_), Some(reason)) => {
@@ -101,7 +105,8 @@ fn needed(package: &str, purpose: Purpose) -> bool {
 
 /// Whether all that the purpose needs is still where the manifest says, in the version that it says.
 fn is_current(manifest: &Manifest, purpose: Purpose, apt: &[&str]) -> bool {
-    let complete = table::libraries(purpose).all(|library| manifest.settles(library.key));
+    let complete = manifest.table == fingerprint()
+        && table::libraries(purpose).all(|library| manifest.settles(library.key));
     // Upgrades of the distribution replace files under the same path.
     let same_apt = || {
         apt.is_empty()

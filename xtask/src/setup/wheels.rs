@@ -132,15 +132,19 @@ fn make(
     fetcher: &Fetcher,
     downloads: &Path,
 ) -> Result<Stamp> {
-    let staging = folder.with_extension(format!("part-{}", std::process::id()));
+    // What an interrupted run left there goes first.
+    let staging = folder.with_extension("part");
     remove_if_there(&staging)?;
     let mut got = BTreeMap::new();
     for package in packages {
-        let wheel = fetch(
-            package,
-            fetcher,
-            &downloads.join(format!("{}-{}", package.name, fetcher.python.version)),
-        )?;
+        // A folder for each pin and Python: the one wheel in it is then the one that was asked for.
+        let name = format!(
+            "{}-{}-{}",
+            package.name,
+            pinned(package),
+            fetcher.python.version
+        );
+        let wheel = fetch(package, fetcher, &downloads.join(name))?;
         let name = wheel
             .file_name()
             .and_then(|name| name.to_str())

@@ -13,7 +13,7 @@ use super::blas::Blas;
 use super::gp::{self, Buffers, Calls};
 use super::job::{Event, Job, Library, Mode, Run};
 use super::measure::QueueTimes;
-use super::sharing::AsTheyAre;
+use super::sharing::{AsTheyAre, Shared};
 use crate::Verdict;
 
 /// The hidden subcommand that the parent starts.
@@ -52,13 +52,16 @@ fn work(job: &Job) -> Result<Run> {
         .num_threads(job.workers)
         .build()
         .with_context(|| format!("cannot start {} workers", job.workers))?;
-    let mut run = measured(job, &blas, &pool, &AsTheyAre)?;
-    if job.mode == Mode::Threadctl {
-        run.notes.push(
-            "Limits are not in this build yet: \"under threadctl\" ran at the defaults.".to_owned(),
-        );
+    match job.mode {
+        Mode::Defaults | Mode::BlasAtOne => measured(job, &blas, &pool, &AsTheyAre),
+        Mode::Threadctl => {
+            let shared = Shared::new(job.workers, job.cores, job.candidates.len())?;
+            let shortfalls = shared.shortfalls()?;
+            let mut run = measured(job, &blas, &pool, &shared)?;
+            run.notes.extend(shortfalls);
+            Ok(run)
+        }
     }
-    Ok(run)
 }
 
 fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls) -> Result<Run> {
@@ -74,6 +77,7 @@ fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls
             .with_max_len(1)
             .map(|&hyper| {
                 let score = gp::score(blas, calls, &buffers, &job.problem, hyper)?;
+                calls.candidate_done()?;
                 send(&Event::Scored)?;
                 Ok(score)
             })

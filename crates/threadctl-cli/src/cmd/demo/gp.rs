@@ -41,6 +41,12 @@ pub(crate) trait Calls: Sync {
     /// # Errors
     /// Those of `call`, and of putting it under a limit.
     fn around<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T>;
+
+    /// Is told after each candidate.
+    ///
+    /// # Errors
+    /// Those of changing a limit.
+    fn candidate_done(&self) -> Result<()>;
 }
 
 /// `count` combinations spread over a grid (even in the logarithm), the same for the same count.
@@ -185,6 +191,10 @@ mod tests {
     impl Calls for Plain {
         fn around<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
             call()
+        }
+
+        fn candidate_done(&self) -> Result<()> {
+            Ok(())
         }
     }
 

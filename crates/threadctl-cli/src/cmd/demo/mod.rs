@@ -13,6 +13,9 @@ mod measure;
 mod parent;
 mod report;
 mod sharing;
+#[cfg(test)]
+#[path = "../../../../../tests/common/mod.rs"]
+mod test_libraries;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -31,6 +34,10 @@ use crate::{Verdict, out};
 /// Scores of the same candidate in two runs agree when they differ by less than this, relative: far above what the
 /// order of sums does, far below what wrong arithmetic does.
 const AGREEMENT: f64 = 1e-6;
+
+/// The run-queue wait, as a share of thread time, of one thread per core on a machine that nobody else uses is well
+/// below this.
+const QUIET: f64 = 0.1;
 
 /// Runs the demo and prints its report.
 pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
@@ -95,6 +102,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
             args.candidates
         ));
     }
+    notes.extend(busy_machine(&modes, workers, cores));
     let complaint = complaint(&runs, &job);
     let document = Document {
         schema: "threadctl-demo",
@@ -191,6 +199,20 @@ fn mode_report(
             })
         }),
         not_positive_definite: scores.iter().filter(|score| score.is_none()).count(),
+    })
+}
+
+/// A warning when others used the machine. With BLAS at 1 and no more workers than cores nothing of ours competes, so
+/// what its threads waited, they waited for somebody else.
+fn busy_machine(modes: &[ModeReport], workers: usize, cores: usize) -> Option<String> {
+    let alone = modes.iter().find(|mode| mode.mode == Mode::BlasAtOne)?;
+    let share = alone.run_queue_wait_share.as_ref()?.median;
+    (workers <= cores && share > QUIET).then(|| {
+        format!(
+            "Other processes used the machine: with BLAS at 1, threads waited {:.0} % of their time for a core. Read \
+             the times with care.",
+            100.0 * share
+        )
     })
 }
 

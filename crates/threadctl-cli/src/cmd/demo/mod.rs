@@ -103,7 +103,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
         ));
     }
     notes.extend(busy_machine(&modes, workers, cores));
-    let complaint = complaint(&runs, &job);
+    let complaint = complaint(&runs, job.candidates.len());
     let document = Document {
         schema: "threadctl-demo",
         version: 1,
@@ -217,13 +217,12 @@ fn busy_machine(modes: &[ModeReport], workers: usize, cores: usize) -> Option<St
 }
 
 /// What is wrong with the answers, if anything: none at all, or not the same in all runs.
-fn complaint(runs: &[(Mode, &Run)], job: &Job) -> Option<String> {
+fn complaint(runs: &[(Mode, &Run)], candidates: usize) -> Option<String> {
     let ((first_mode, first), others) = runs.split_first()?;
     let Some(chosen) = gp::best(&first.scores) else {
         return Some(format!(
-            "no candidate could be scored: all {} matrices are not positive definite (duplicate rows or values of \
-             very different size in the data?)",
-            job.candidates.len()
+            "no candidate could be scored: all {candidates} matrices are not positive definite (duplicate rows or \
+             values of very different size in the data?)"
         ));
     };
     for (mode, run) in others {
@@ -294,4 +293,93 @@ fn ensure_memory(n: usize, workers: usize) -> Result<()> {
         available >> 20
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    fn run(scores: &[Option<f64>], wait_share: f64) -> Run {
+        Run {
+            seconds: 2.0,
+            cpu_seconds: 3.0,
+            wait_share: Some(wait_share),
+            scores: scores.to_vec(),
+            blas: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn complaint_about(first: &[Option<f64>], second: &[Option<f64>]) -> Option<String> {
+        complaint(
+            &[
+                (Mode::Defaults, &run(first, 0.0)),
+                (Mode::Threadctl, &run(second, 0.0)),
+            ],
+            first.len(),
+        )
+    }
+
+    #[test]
+    fn runs_that_differ_by_rounding_agree() {
+        assert_eq!(
+            complaint_about(
+                &[Some(-9.0), Some(-5.0), None],
+                &[Some(-9.0), Some(-5.0 - 1e-9), None]
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn runs_that_choose_or_score_differently_are_complained_of() {
+        let chosen = complaint_about(&[Some(-9.0), Some(-5.0)], &[Some(-4.0), Some(-5.0)]).unwrap();
+        assert!(
+            chosen.contains("candidate 1 in a run of \"defaults\", 0 in a run of \"threadctl\""),
+            "{chosen}"
+        );
+        let scored = complaint_about(&[Some(-9.0), Some(-5.0)], &[Some(-9.5), Some(-5.0)]).unwrap();
+        assert!(scored.contains("candidate 0 scores -9 in"), "{scored}");
+        let failed = complaint_about(&[Some(-9.0), Some(-5.0)], &[None, Some(-5.0)]).unwrap();
+        assert!(
+            failed.contains("nothing (not positive definite) in a run of \"threadctl\""),
+            "{failed}"
+        );
+    }
+
+    #[test]
+    fn when_no_candidate_can_be_scored_that_is_the_complaint() {
+        let none = complaint_about(&[None, None], &[None, None]).unwrap();
+        assert!(
+            none.starts_with("no candidate could be scored: all 2 matrices"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn a_busy_machine_is_told_by_the_run_that_nothing_of_ours_disturbs() {
+        let note = |wait, workers| {
+            let observed = [Observed {
+                run: run(&[None], wait),
+                peak_runnable: 2,
+            }];
+            let modes = [mode_report(Mode::BlasAtOne, &observed, None, &gp::grid(1)).unwrap()];
+            busy_machine(&modes, workers, 2)
+        };
+        assert!(note(0.4, 2).unwrap().contains("waited 40 % of their time"));
+        assert_eq!(note(0.01, 2), None);
+        assert_eq!(
+            note(0.4, 3),
+            None,
+            "more workers than cores wait for each other"
+        );
+    }
+
+    #[test]
+    fn a_problem_larger_than_memory_is_refused() {
+        let refused = ensure_memory(1_000_000_000, 2).unwrap_err().to_string();
+        assert!(refused.contains("--rows"), "{refused}");
+        assert!(ensure_memory(10, 1).is_ok());
+    }
 }

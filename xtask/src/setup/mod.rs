@@ -48,7 +48,8 @@ pub fn ensure(project: &Project, purpose: Purpose) -> Result<Manifest> {
 
     let started = Instant::now();
     eprintln!(
-        "setup: the libraries for {purpose:?} go below {}",
+        "setup: what `cargo xtask {}` needs goes below {}",
+        purpose.task(),
         folder.display()
     );
     let old = Manifest::read(&file).filter(|manifest| manifest.table == fingerprint());

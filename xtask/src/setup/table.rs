@@ -12,6 +12,16 @@ pub enum Purpose {
     Test,
 }
 
+impl Purpose {
+    /// The task that it stands for.
+    pub fn task(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// Where a package comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {

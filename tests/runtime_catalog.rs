@@ -114,6 +114,24 @@ fn accelerate_is_reported_without_a_number() {
 }
 
 #[test]
+fn atlas_is_reported_with_the_version_in_its_name_and_fixed() {
+    let test = "atlas_is_reported_with_the_version_in_its_name_and_fixed";
+    in_own_process(test, &[], || {
+        let (_, runtime) = play(
+            "atlas",
+            "libatlas.so.3.10.3",
+            &["GET=a_get", "SET=a_set", "CHECK=ATL_buildinfo"],
+        );
+        let info = runtime.info();
+        assert_eq!(info.version.as_deref(), Some("3.10.3"));
+        assert_eq!(
+            (info.num_threads, info.setter_scope),
+            (Some(1), SetterScope::Fixed)
+        );
+    });
+}
+
+#[test]
 fn a_newer_blis_is_found_to_be_thread_scoped() {
     in_own_process("a_newer_blis_is_found_to_be_thread_scoped", &[], || {
         let (library, runtime) = play(

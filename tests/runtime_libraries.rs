@@ -59,7 +59,7 @@ fn debian_openblas_on_pthreads_is_process_scoped() {
         assert_known(&info);
         assert_eq!(info.threading_layer.as_deref(), Some("pthreads"));
         assert_eq!(info.setter_scope, SetterScope::Process);
-        assert_eq!(info.max_threads, Some(64));
+        assert!(info.max_threads.is_some_and(|most| most >= 2), "{info:?}");
         assert_eq!(info.concurrent_callers, ConcurrentCallers::Safe);
         assert!(info.architecture.is_some() && info.interface.integers == Integers::Lp64);
         let seen = seen_by_a_second_thread(
@@ -181,39 +181,34 @@ fn a_wheel_and_a_distribution_library_stand_side_by_side() {
 }
 
 #[test]
-fn blis_is_process_scoped_and_starts_with_one_thread() {
+fn blis_has_the_scope_that_a_second_thread_sees() {
     for (key, layer) in [("blis-openmp", "openmp"), ("blis-pthread", "pthreads")] {
         // Each layer is a process; the variable tells the child which it is.
-        let test = "blis_is_process_scoped_and_starts_with_one_thread";
+        let test = "blis_has_the_scope_that_a_second_thread_sees";
         if std::env::var("BLIS_TEST_KEY").is_ok_and(|wanted| wanted != key) {
             continue;
         }
         in_own_process(test, &[("BLIS_TEST_KEY", key)], || {
             let blis = load(key);
-            assert_eq!(
-                get(blis, "bli_thread_get_num_threads"),
-                -1,
-                "nobody has set a number"
-            );
+            // -1 in version 0.9: nobody has set a number.
+            let raw = get(blis, "bli_thread_get_num_threads");
             let info = the_one("blis").info();
             assert_known(&info);
             assert_eq!(info.threading_layer.as_deref(), Some(layer));
-            assert_eq!(
-                (info.num_threads, info.setter_scope),
-                (Some(1), SetterScope::Process)
-            );
+            assert_eq!(info.num_threads, Some(raw.max(1).unsigned_abs()));
             assert!(info.architecture.is_some());
             assert_eq!(
                 get(blis, "bli_thread_get_num_threads"),
-                -1,
-                "and the probe put that back"
+                raw,
+                "the probe put that back"
             );
-            let seen = seen_by_a_second_thread(
-                blis,
-                "bli_thread_get_num_threads",
-                "bli_thread_set_num_threads",
-            );
-            assert_eq!(seen, [1, 2]);
+            let (get, set) = ("bli_thread_get_num_threads", "bli_thread_set_num_threads");
+            // Process-wide in 0.9, and the thread's own since 1.0.
+            let scope = match seen_by_a_second_thread(blis, get, set).as_slice() {
+                [1, 2] => SetterScope::Process,
+                _ => SetterScope::Thread,
+            };
+            assert_eq!(info.setter_scope, scope);
         });
     }
 }
@@ -337,6 +332,11 @@ fn split_mkl_is_recognised_by_the_layer_that_is_loaded() {
 
 #[test]
 fn atlas_is_reported_and_fixed() {
+    if let Some(why) = common::absent("atlas") {
+        // No package to install: its row is then covered by the fixture in tests/runtime_catalog.rs alone.
+        assert!(why.contains("libatlas3-base"), "{why}");
+        return;
+    }
     in_own_process("atlas_is_reported_and_fixed", &[], || {
         load("atlas");
         let info = the_one("atlas").info();

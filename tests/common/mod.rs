@@ -20,24 +20,36 @@ pub const CASE: &str = "THREADCTL_TEST_CASE";
 
 /// The path of a library of the manifest.
 pub fn library(key: &str) -> PathBuf {
-    let manifest = std::env::var(MANIFEST).unwrap_or_else(|_| {
-        panic!(
-            "{MANIFEST} is not set: run `cargo xtask test`, or `cargo xtask setup` and set it to the file it names"
-        )
-    });
-    let text = std::fs::read_to_string(&manifest)
-        .unwrap_or_else(|error| panic!("{manifest}: {error}; run `cargo xtask setup`"));
-    let json: serde_json::Value = serde_json::from_str(&text).expect("the manifest is JSON");
+    let json = manifest();
     let entry = &json["libraries"][key];
-    let path = entry["path"]
-        .as_str()
-        .unwrap_or_else(|| panic!("the manifest has no {key:?}; run `cargo xtask setup`"));
+    let path = entry["path"].as_str().unwrap_or_else(|| {
+        let why = json["absent"][key]
+            .as_str()
+            .unwrap_or("run `cargo xtask setup`");
+        panic!("the manifest has no {key:?}: {why}")
+    });
     let package = entry["package"].as_str().unwrap_or("unknown");
     assert!(
         std::path::Path::new(path).exists(),
         "{path} is missing: install the package {package}, or run `cargo xtask setup`"
     );
     PathBuf::from(path)
+}
+
+/// Why this release of the system cannot have a library at all, if so.
+pub fn absent(key: &str) -> Option<String> {
+    manifest()["absent"][key].as_str().map(str::to_owned)
+}
+
+fn manifest() -> serde_json::Value {
+    let file = std::env::var(MANIFEST).unwrap_or_else(|_| {
+        panic!(
+            "{MANIFEST} is not set: run `cargo xtask test`, or `cargo xtask setup` and set it to the file it names"
+        )
+    });
+    let text = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{file}: {error}; run `cargo xtask setup`"));
+    serde_json::from_str(&text).expect("the manifest is JSON")
 }
 
 /// Opens a library of the manifest, for good.

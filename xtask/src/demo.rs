@@ -38,7 +38,7 @@ fn needs_blas(args: &[String]) -> bool {
 }
 
 /// Builds the program and answers with its path, as cargo tells it.
-fn build(project: &Project) -> Result<PathBuf> {
+pub fn build(project: &Project) -> Result<PathBuf> {
     let mut cargo = project.cargo();
     cargo.args([
         "build",

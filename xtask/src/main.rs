@@ -7,6 +7,7 @@
 //! carried out. `demo` ends with the exit code of `threadctl demo`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a task runner talks to the person who started it
 
+mod bench;
 mod demo;
 mod project;
 mod setup;
@@ -64,6 +65,12 @@ const TASKS: &[Task] = &[
         about: "fetch one BLAS, build threadctl and run `threadctl demo [ARGS...]`",
         takes_args: true,
         run: demo::run,
+    },
+    Task {
+        name: "bench",
+        about: "setup, then write the tables of BENCHMARKS.md anew; with `--print`, print them only",
+        takes_args: true,
+        run: bench::run,
     },
 ];
 

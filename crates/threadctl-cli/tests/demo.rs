@@ -19,7 +19,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct Document {
     schema: String,
-    version: u32,
+    threadctl: String,
     data: String,
     rows: usize,
     features: usize,
@@ -127,10 +127,8 @@ fn small_run(libraries: &[&str], api: &str) -> Document {
     command.env("LD_LIBRARY_PATH", common::mkl_folder());
     let document = document(&mut command);
 
-    assert_eq!(
-        (document.schema.as_str(), document.version),
-        ("threadctl-demo", 1)
-    );
+    assert_eq!(document.schema, "threadctl.demo/1");
+    assert_eq!(document.threadctl, env!("CARGO_PKG_VERSION"));
     assert_eq!(
         (document.rows, document.features, document.candidates),
         (60, 11, 4)

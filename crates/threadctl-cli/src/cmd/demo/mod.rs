@@ -105,8 +105,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
     notes.extend(busy_machine(&modes, workers, cores));
     let complaint = complaint(&runs, job.candidates.len());
     let document = Document {
-        schema: "threadctl-demo",
-        version: 1,
+        schema: report::SCHEMA,
+        threadctl: env!("CARGO_PKG_VERSION"),
         data: table.source,
         rows,
         features,

@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::gp::Hyper;
 use super::job::{Library, Mode};
 
+/// The name and the version of the document.
+pub(crate) const SCHEMA: &str = "threadctl.demo/1";
+
 /// Over the columns of the table, broken by hand so that it fits 80 columns.
 const HEADINGS: [&str; 7] = [
     "BLAS runs",
@@ -20,13 +23,14 @@ const HEADINGS: [&str; 7] = [
     "length scale,\nnoise, signal",
 ];
 
-/// The document of `threadctl demo --json`. A field that changes its meaning or goes raises `version`.
+/// The document of `threadctl demo --json`. A field that goes or changes its meaning needs a
+/// new number in [`SCHEMA`]; new fields do not.
 #[derive(Debug, Serialize)]
 pub(crate) struct Document {
-    /// Always `threadctl-demo`.
+    /// [`SCHEMA`].
     pub(crate) schema: &'static str,
-    /// Of the schema.
-    pub(crate) version: u32,
+    /// The version of this program.
+    pub(crate) threadctl: &'static str,
     /// Name of the data set or path of the file.
     pub(crate) data: String,
     /// Rows used.
@@ -189,7 +193,7 @@ impl Document {
             let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             table.add_row([
                 Cell::new(mode.mode.label()),
-                number(mode.seconds.show(|value| format!("{value:.2}"))),
+                number(mode.seconds.show(show_seconds)),
                 number(format!("{:.2}", mode.ratio)),
                 number(format!("{:.2}", mode.cores_used.median)),
                 number(mode.peak_runnable_threads.to_string()),
@@ -207,6 +211,15 @@ impl Document {
             ]);
         }
         table
+    }
+}
+
+/// Two decimals for seconds, more for runs that are over before they began.
+fn show_seconds(seconds: f64) -> String {
+    if seconds < 0.1 {
+        format!("{seconds:.4}")
+    } else {
+        format!("{seconds:.2}")
     }
 }
 

@@ -2,7 +2,7 @@
 //! candidate in a rayon loop, measures that loop only, and writes [`Event`]s.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
@@ -18,6 +18,9 @@ use crate::Verdict;
 
 /// The hidden subcommand that the parent starts.
 pub(crate) const SUBCOMMAND: &str = "demo-child";
+
+/// From the start of a library's threads to the measured part.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// Runs the child. A failure of the run is an event, since only the parent speaks to the user.
 pub(crate) fn run() -> Result<Verdict> {
@@ -66,6 +69,9 @@ fn work(job: &Job) -> Result<Run> {
 
 fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls) -> Result<Run> {
     let buffers = Buffers::default();
+    // Threads that a library has just made spin before they sleep (measured: OpenBLAS's 0.1 s; Intel's OpenMP says
+    // 0.2 s). That is start-up; it would be counted against short runs.
+    std::thread::sleep(SETTLING);
     send(&Event::Started)?;
     let queue_before = QueueTimes::now();
     let cpu_before = cpu_seconds();

@@ -66,6 +66,9 @@ impl Plan {
         let requests = limits.checked()?;
         let identities: Vec<_> = runtimes.iter().map(identity).collect();
         let (assigned, unmatched) = plan::assign(&requests, &identities);
+        for &index in &unmatched {
+            limits.requests[index].check_name()?;
+        }
         let chosen: Vec<(Runtime, u32)> = runtimes
             .iter()
             .zip(assigned)

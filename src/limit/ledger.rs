@@ -256,6 +256,12 @@ impl<V: Value> Ledger<V> {
         self.locked().locals.above(limit)
     }
 
+    /// What is limited; for the models, which look at it from outside.
+    #[cfg(loom)]
+    pub fn value(&self) -> &V {
+        &self.value
+    }
+
     /// Shows the value and the smallest limit alive to `look`, under the lock.
     #[cfg(loom)]
     pub fn inspect<T>(&self, look: impl FnOnce(&V, Option<u32>) -> T) -> T {

@@ -148,62 +148,54 @@ impl Limits {
         self
     }
 
-    /// The entries, checked, with symbolic links resolved.
+    /// The entries, their limits and paths checked, with symbolic links resolved.
     pub(super) fn checked(&self) -> Result<Vec<Request>> {
-        if self.requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names = names();
-        self.requests
-            .iter()
-            .map(|request| request.checked(&names))
-            .collect()
+        self.requests.iter().map(Request::checked).collect()
     }
 }
 
 impl Request {
-    fn checked(&self, names: &Names) -> Result<Request> {
-        let shown = self.to_string();
+    fn checked(&self) -> Result<Request> {
         if self.limit == 0 || self.limit > LARGEST {
-            return Err(invalid_limit(&shown));
+            return Err(invalid_limit(&self.to_string()));
         }
-        let known = |name: &str, kind: &str, names: &std::collections::BTreeSet<String>| {
-            if names.contains(name) {
-                Ok(())
-            } else {
-                Err(unknown(&shown, name, kind, names.iter()))
-            }
-        };
         let selector = match &self.selector {
-            Selector::UserApi(name) => {
-                known(name, "user_api", &names.user_apis)?;
-                self.selector.clone()
-            }
-            Selector::InternalApi(name) => {
-                known(name, "internal_api", &names.internal_apis)?;
-                self.selector.clone()
-            }
-            Selector::Prefix(name) => {
-                if !is_prefix(name, names) {
-                    return Err(unknown(&shown, name, "prefix", names.prefixes.iter()));
-                }
-                self.selector.clone()
-            }
             Selector::Path(path) if path.is_absolute() => {
                 Selector::Path(path.canonicalize().unwrap_or_else(|_| path.clone()))
             }
             Selector::Path(_) => {
                 return Err(Error::new(
                     ErrorKind::InvalidSelection,
-                    format!("{shown}: a library is selected by its absolute path"),
+                    format!("{self}: a library is selected by its absolute path"),
                 ));
             }
-            Selector::All => Selector::All,
+            named => {
+                if let Selector::Prefix(_) = named {
+                    self.check_name()?;
+                }
+                named.clone()
+            }
         };
         Ok(Request {
             selector,
             limit: self.limit,
         })
+    }
+
+    /// Whether there can be a runtime of this name at all. Need not be asked of an API that a loaded runtime has.
+    pub(super) fn check_name(&self) -> Result<()> {
+        let names = names();
+        let (name, kind, known) = match &self.selector {
+            Selector::UserApi(name) => (name, "user_api", &names.user_apis),
+            Selector::InternalApi(name) => (name, "internal_api", &names.internal_apis),
+            Selector::Prefix(name) if is_prefix(name, &names) => return Ok(()),
+            Selector::Prefix(name) => (name, "prefix", &names.prefixes),
+            Selector::All | Selector::Path(_) => return Ok(()),
+        };
+        if known.contains(name) {
+            return Ok(());
+        }
+        Err(unknown(&self.to_string(), name, kind, known.iter()))
     }
 }
 

@@ -323,7 +323,7 @@ impl Guard {
                 self.held.push(Held { grant, above: 0 });
                 if let (Some(local), Some(held)) = (&target.local, self.held.last_mut()) {
                     thread::refresh(local);
-                    held.above = target.ledger.locals_above(grant.smallest);
+                    held.above = target.ledger.locals_above(limit);
                 }
             }
         }

@@ -256,8 +256,8 @@ impl<V: Value> Ledger<V> {
         self.locked().locals.above(limit)
     }
 
-    /// What is limited; for the models, which look at it from outside.
-    #[cfg(loom)]
+    /// What is limited; for tests, which look at it from outside.
+    #[cfg(any(loom, test))]
     pub fn value(&self) -> &V {
         &self.value
     }

@@ -21,6 +21,8 @@ mod plan;
 mod scoped;
 mod select;
 mod target;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod thread;
 
 pub use guard::{Plan, ProcessGuard, ThreadGuard};

@@ -1,4 +1,6 @@
 //! threadctl: finds, reads and limits every BLAS and OpenMP thread pool of a process.
+#[cfg(feature = "diagnose")]
+pub mod diagnose;
 mod error;
 pub mod limit;
 pub mod runtime;

@@ -4,7 +4,7 @@ use super::describe::{Description, PLAIN, Pool, Subject};
 use super::info::{ConcurrentCallers, Integers};
 
 /// Threaded builds have names of their own: `libtatlas` and the `pt` libraries; the others are serial.
-const THREADED: &[&str] = &["libtatlas", "libptf77blas", "libptcblas"];
+pub(crate) const THREADED: &[&str] = &["libtatlas", "libptf77blas", "libptcblas"];
 
 pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let threaded = THREADED.iter().any(|prefix| subject.is_beside(prefix));
@@ -26,7 +26,11 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
 
 /// `libatlas.so.3.10.3` gives `3.10.3`.
 fn version_in_name(path: &std::path::Path) -> Option<String> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    version_of(&path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+}
+
+/// As [`version_in_name`], of a path without links.
+pub(crate) fn version_of(path: &std::path::Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let (_, version) = name.split_once(".so.")?;
     version.contains('.').then(|| version.to_owned())

@@ -22,7 +22,7 @@ const LAYERS: &[(i32, &str)] = &[
 ];
 
 /// With the split libraries, the layer is the one that is loaded.
-const LAYER_FILES: &[(&str, &str)] = &[
+pub(crate) const LAYER_FILES: &[(&str, &str)] = &[
     ("libmkl_intel_thread", "intel"),
     ("libmkl_gnu_thread", "gnu"),
     ("libmkl_tbb_thread", "tbb"),

@@ -5,19 +5,19 @@
 //! See README.md beside this file for what "set the number of threads" means on each of them.
 
 mod blis;
-mod catalog;
+pub(crate) mod catalog;
 mod custom;
-mod describe;
-mod fixed;
+pub(crate) mod describe;
+pub(crate) mod fixed;
 mod flexiblas;
 mod info;
-mod mkl;
+pub(crate) mod mkl;
 mod names;
-mod openblas;
+pub(crate) mod openblas;
 mod openmp;
 mod probe;
-mod rayon;
-mod scan;
+pub(crate) mod rayon;
+pub(crate) mod scan;
 mod setting;
 mod vendor;
 

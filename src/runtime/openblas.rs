@@ -38,7 +38,7 @@ pub(super) const AFFIXES: &[Affixes] = &[
 ];
 
 /// `openblas_get_parallel` returns one of these (OpenBLAS, `common.h`).
-const LAYERS: &[(i32, &str)] = &[(0, "disabled"), (1, "pthreads"), (2, "openmp")];
+pub(crate) const LAYERS: &[(i32, &str)] = &[(0, "disabled"), (1, "pthreads"), (2, "openmp")];
 
 pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let library = subject.library;

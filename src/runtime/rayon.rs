@@ -55,7 +55,7 @@ fn global_threads() -> u32 {
 }
 
 /// Legacy mangling `_ZN10rayon_core8registry12THE_REGISTRY17h<hash>E`, and v0 `_RNvNtCs<id>_10rayon_core8registry12THE_REGISTRY`.
-fn is_registry(name: &str) -> bool {
+pub(crate) fn is_registry(name: &str) -> bool {
     const PATH: &str = "10rayon_core8registry12THE_REGISTRY";
     let legacy = name
         .strip_prefix("_ZN")

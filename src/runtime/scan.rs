@@ -159,7 +159,12 @@ fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
         found.extend(entry);
     }
     found.extend(linked_statically(&old, &beside));
-    keep_one_of_each(&mut found);
+    keep_one_of_each(&mut found, |(known, _)| Identity {
+        internal_api: &known.kind.internal_api,
+        filepath: &known.kind.filepath,
+        one_per_process: known.kind.one_per_process,
+        rank: known.kind.rank,
+    });
     memory.generation = Some(generation);
     let mut runtimes = Vec::with_capacity(found.len());
     for (known, runtime) in found {
@@ -258,7 +263,8 @@ fn main_program() -> &'static Arc<Library> {
     })
 }
 
-fn affixes_of(row: &Row, defines: impl Fn(&str) -> bool) -> Option<Affixes> {
+/// The spelling under which something `defines` one of the row's check symbols, if any.
+pub(crate) fn affixes_of(row: &Row, defines: impl Fn(&str) -> bool) -> Option<Affixes> {
     row.affixes.iter().copied().find(|affixes| {
         row.check_symbols
             .iter()
@@ -273,22 +279,29 @@ fn registered_prefix(row: &Registration, file: &str) -> Option<String> {
         .cloned()
 }
 
+/// By what two findings are told to be one.
+pub(crate) struct Identity<'a> {
+    pub internal_api: &'a str,
+    pub filepath: &'a Path,
+    pub one_per_process: bool,
+    pub rank: usize,
+}
+
 /// One entry per file, and one per kind where several files make up one runtime.
-fn keep_one_of_each(found: &mut Vec<(Known, Runtime)>) {
-    let mut kept: Vec<(Known, Runtime)> = Vec::with_capacity(found.len());
-    for entry in found.drain(..) {
-        let known = &entry.0;
+pub(crate) fn keep_one_of_each<T>(found: &mut Vec<T>, identity: impl Fn(&T) -> Identity<'_>) {
+    let mut kept: Vec<T> = Vec::with_capacity(found.len());
+    for known in found.drain(..) {
+        let two = identity(&known);
         let twin = kept.iter_mut().find(|other| {
-            let one = &*other.0.kind;
-            let two = &*known.kind;
+            let one = identity(other);
             let same_file = one.filepath == two.filepath && one.internal_api == two.internal_api;
             let parts = one.one_per_process && one.internal_api == two.internal_api;
             same_file || parts
         });
         match twin {
-            Some(twin) if known.kind.rank < twin.0.kind.rank => *twin = entry,
+            Some(twin) if two.rank < identity(twin).rank => *twin = known,
             Some(_) => {}
-            None => kept.push(entry),
+            None => kept.push(known),
         }
     }
     *found = kept;

@@ -20,6 +20,13 @@ pub(crate) struct Symbol<'a> {
     /// Whether the file has it, rather than wants it from another.
     pub is_defined: bool,
     /// Whether other objects see it.
+    #[cfg_attr(
+        not(feature = "diagnose"),
+        expect(
+            dead_code,
+            reason = "in this process the loader is asked what others see"
+        )
+    )]
     pub is_dynamic: bool,
 }
 

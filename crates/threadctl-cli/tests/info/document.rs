@@ -28,8 +28,27 @@ pub struct Document {
     pub schema: String,
     pub threadctl: String,
     pub pid: u32,
+    pub view: String,
     pub runtimes: Vec<Runtime>,
     pub conflicts: Vec<String>,
+    pub process: Option<Process>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    pub executable: PathBuf,
+    pub threads: u32,
+    pub allowed_cpus: CpuList,
+    pub environment: BTreeMap<String, String>,
+    pub unreadable: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuList {
+    pub count: u32,
+    pub list: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -84,6 +103,12 @@ impl Document {
             .unwrap_or_else(|error| panic!("{error} in:\n{}", String::from_utf8_lossy(text)));
         assert_eq!(document.schema, "threadctl.info/1");
         assert_eq!(document.threadctl, env!("CARGO_PKG_VERSION"));
+        let view = if document.process.is_some() {
+            "outside"
+        } else {
+            "inside"
+        };
+        assert_eq!(document.view, view);
         for runtime in &document.runtimes {
             runtime.check_reasons();
         }

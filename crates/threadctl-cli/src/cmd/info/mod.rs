@@ -5,13 +5,32 @@ mod json;
 mod load;
 mod table;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::{Verdict, out};
 
 /// Collects and prints the report.
 pub(crate) fn run(args: &args::InfoArgs) -> Result<Verdict> {
-    for library in &args.load {
+    match args.pid {
+        Some(pid) => report_on_other(pid, args.json),
+        None => report_on_self(&args.load, args.json),
+    }?;
+    Ok(Verdict::Good)
+}
+
+fn report_on_other(pid: u32, as_json: bool) -> Result<()> {
+    let report = threadctl::diagnose::inspect(pid)?;
+    if as_json {
+        out::json(&json::Document::of_other(&report))
+    } else {
+        out::text(&table::of_other(&report))
+    }
+}
+
+fn report_on_self(load: &[PathBuf], as_json: bool) -> Result<()> {
+    for library in load {
         load::open(library)?;
     }
     // Held until the end, so that the report is of libraries that are still there.
@@ -19,10 +38,9 @@ pub(crate) fn run(args: &args::InfoArgs) -> Result<Verdict> {
     let infos = runtimes.info();
     // After asking: MKL brings in more libraries when it is asked.
     let conflicts = runtimes.conflicts();
-    if args.json {
-        out::json(&json::Document::of_self(&infos, &conflicts))?;
+    if as_json {
+        out::json(&json::Document::of_self(&infos, &conflicts))
     } else {
-        out::text(&table::render(&infos, &conflicts))?;
+        out::text(&table::of_self(&infos, &conflicts))
     }
-    Ok(Verdict::Good)
 }

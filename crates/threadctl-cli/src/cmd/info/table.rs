@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use threadctl::diagnose::ProcessReport;
 use threadctl::{ConcurrentCallers, Integers, RuntimeInfo, SetterScope};
 
 /// Where the width of the terminal is not known, or there is none.
@@ -23,23 +24,71 @@ const SHOWN: &[&str] = &[
 ];
 
 /// The report on this process.
-pub(crate) fn render(runtimes: &[RuntimeInfo], conflicts: &[String]) -> String {
-    let mut text = String::new();
+pub(crate) fn of_self(runtimes: &[RuntimeInfo], conflicts: &[String]) -> String {
     if runtimes.is_empty() {
-        text.push_str(
-            "No BLAS or OpenMP library is loaded in this process; --load LIB opens one first.\n",
-        );
-        return text;
+        return "No BLAS or OpenMP library is loaded in this process; --load LIB opens one first.\n"
+            .to_owned();
     }
-    text.push_str(&overview(runtimes));
-    text.push_str(&files(runtimes));
-    text.push_str(&warnings(runtimes, conflicts));
-    text.push_str(&unknown(runtimes));
+    details(runtimes, conflicts.to_vec())
+}
+
+/// The report on another process.
+pub(crate) fn of_other(report: &ProcessReport) -> String {
+    let mut text = header(report);
+    if report.runtimes.is_empty() {
+        text.push_str("\nNo BLAS or OpenMP library is loaded in this process.\n");
+        text.push_str(&list("Warnings", report.unreadable.clone()));
+    } else {
+        text.push('\n');
+        let notes = report.conflicts.iter().chain(&report.unreadable);
+        text.push_str(&details(&report.runtimes, notes.cloned().collect()));
+    }
     text
 }
 
+/// What is known of the process itself.
+fn header(report: &ProcessReport) -> String {
+    let mut table = plain_table();
+    let cpus = &report.allowed_cpus;
+    let variables: Vec<_> = report
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let variables = if variables.is_empty() {
+        "none that settles a number of threads".to_owned()
+    } else {
+        variables.join("\n")
+    };
+    table
+        .add_row(["process".to_owned(), report.pid.to_string()])
+        .add_row(["threads".to_owned(), report.threads.to_string()])
+        .add_row([
+            "may run on".to_owned(),
+            format!("{} CPUs ({})", cpus.count, cpus.list),
+        ])
+        .add_row(["started with".to_owned(), variables]);
+    // A path of its own line is never wrapped.
+    format!(
+        "{}\n program       {}\n",
+        trimmed(&table),
+        report.executable.display()
+    )
+}
+
+/// All that is told of runtimes.
+fn details(runtimes: &[RuntimeInfo], notes: Vec<String>) -> String {
+    [
+        overview(runtimes),
+        files(runtimes),
+        warnings(runtimes, notes),
+        unknown(runtimes),
+    ]
+    .concat()
+}
+
 /// One row per runtime.
-pub(crate) fn overview(runtimes: &[RuntimeInfo]) -> String {
+fn overview(runtimes: &[RuntimeInfo]) -> String {
     let mut table = plain_table();
     let titles = [
         "#", "runtime", "threads", "scope", "layer", "version", "kernels", "integers",
@@ -77,7 +126,7 @@ pub(crate) fn overview(runtimes: &[RuntimeInfo]) -> String {
 }
 
 /// The file of each; never wrapped, so that they can be copied.
-pub(crate) fn files(runtimes: &[RuntimeInfo]) -> String {
+fn files(runtimes: &[RuntimeInfo]) -> String {
     let mut text = String::from("\nFiles:\n");
     for (index, info) in runtimes.iter().enumerate() {
         let statically = if info.prefix.is_empty() {
@@ -96,8 +145,7 @@ pub(crate) fn files(runtimes: &[RuntimeInfo]) -> String {
 }
 
 /// What can go wrong with these.
-pub(crate) fn warnings(runtimes: &[RuntimeInfo], conflicts: &[String]) -> String {
-    let mut lines: Vec<String> = conflicts.to_vec();
+fn warnings(runtimes: &[RuntimeInfo], mut lines: Vec<String>) -> String {
     for (index, info) in runtimes.iter().enumerate() {
         if info.concurrent_callers == ConcurrentCallers::Unsafe {
             lines.push(format!(
@@ -110,24 +158,23 @@ pub(crate) fn warnings(runtimes: &[RuntimeInfo], conflicts: &[String]) -> String
     list("Warnings", lines)
 }
 
-/// The reasons of the question marks, each once per runtime.
-pub(crate) fn unknown(runtimes: &[RuntimeInfo]) -> String {
-    let mut table = plain_table();
+/// The reasons of the question marks: what several runtimes have in common is said once.
+fn unknown(runtimes: &[RuntimeInfo]) -> String {
+    // In the order of first appearance, each with the numbers of the runtimes.
+    let mut notes: Vec<(Reason<'_>, Vec<String>)> = Vec::new();
     for (index, info) in runtimes.iter().enumerate() {
-        let mut fields_by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
-        let shown = SHOWN.iter().filter(|field| applies(info, field));
-        for (field, why) in shown.filter_map(|field| Some((*field, info.unknown.get(*field)?))) {
-            match fields_by_reason.iter_mut().find(|(known, _)| known == why) {
-                Some((_, fields)) => fields.push(field),
-                None => fields_by_reason.push((why, vec![field])),
+        for reason in reasons(info) {
+            let number = (index + 1).to_string();
+            match notes.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, numbers)) => numbers.push(number),
+                None => notes.push((reason, vec![number])),
             }
         }
-        for (why, fields) in fields_by_reason {
-            table.add_row(vec![
-                number(index),
-                Cell::new(format!("{}: {why}", fields.join(", "))),
-            ]);
-        }
+    }
+    let mut table = plain_table();
+    for (reason, numbers) in notes {
+        let text = format!("{}: {}", reason.fields.join(", "), reason.why);
+        table.add_row([numbers.join(" "), text]);
     }
     if table.row_count() == 0 {
         return String::new();
@@ -135,8 +182,32 @@ pub(crate) fn unknown(runtimes: &[RuntimeInfo]) -> String {
     format!("\nNot known:\n{}\n", trimmed(&table))
 }
 
+/// Fields that are not known for one reason.
+#[derive(PartialEq, Eq)]
+struct Reason<'a> {
+    fields: Vec<&'static str>,
+    why: &'a str,
+}
+
+/// Which of the shown fields are not known, by reason.
+fn reasons(info: &RuntimeInfo) -> Vec<Reason<'_>> {
+    let mut reasons: Vec<Reason<'_>> = Vec::new();
+    for field in SHOWN.iter().filter(|field| applies(info, field)) {
+        if let Some(why) = info.unknown.get(*field) {
+            match reasons.iter_mut().find(|known| known.why == why) {
+                Some(known) => known.fields.push(field),
+                None => reasons.push(Reason {
+                    fields: vec![field],
+                    why,
+                }),
+            }
+        }
+    }
+    reasons
+}
+
 /// A titled list; empty for no lines.
-pub(crate) fn list(title: &str, lines: Vec<String>) -> String {
+fn list(title: &str, lines: Vec<String>) -> String {
     if lines.is_empty() {
         return String::new();
     }

@@ -1,0 +1,241 @@
+//! Layer 5: what goes on in a process, seen from outside.
+//!
+//! [`inspect`] looks at another process through `/proc` ([`target`]) and the files that it has mapped ([`image`]), and
+//! reports its runtimes by the same catalog and the same rules as [`runtimes`](crate::runtimes) does in this one
+//! ([`outside`]). It is read-only: the process is not stopped, signalled or written to, and none of its libraries is
+//! loaded here, so looking at a process of somebody else runs nothing of theirs.
+//!
+//! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
+
+mod constant;
+mod image;
+mod outside;
+mod target;
+
+use crate::error::Result;
+use crate::runtime::catalog;
+use crate::runtime::describe::PLAIN;
+use crate::runtime::scan::{self, Identity};
+use crate::runtime::{RuntimeInfo, conflicts_among, rayon};
+use image::Image;
+use outside::Outside;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use target::{MappedFile, Target};
+
+/// What [`inspect`] found.
+///
+/// ```
+/// let report = threadctl::diagnose::inspect(std::process::id())?;
+/// println!("{} threads on {} CPUs", report.threads, report.allowed_cpus.count);
+/// # Ok::<(), threadctl::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ProcessReport {
+    /// The process; for the number of one of its threads, the process that it belongs to.
+    pub pid: u32,
+    /// The program's file, as the process sees it.
+    pub executable: PathBuf,
+    /// How many threads it has now.
+    pub threads: u32,
+    /// The CPUs that its first thread may run on.
+    pub allowed_cpus: CpuList,
+    /// Variables that settle numbers of threads, from the environment that it was started with. What the program has
+    /// changed since then is not in here.
+    pub environment: BTreeMap<String, String>,
+    /// Its runtimes, in the order of their addresses. Fields that cannot be known from outside are `None`, each with
+    /// its reason in [`unknown`](RuntimeInfo::unknown).
+    pub runtimes: Vec<RuntimeInfo>,
+    /// Combinations among them that are known to fail, in words.
+    pub conflicts: Vec<String>,
+    /// Files that may be runtimes but could not be read, in words.
+    pub unreadable: Vec<String>,
+}
+
+/// A set of CPUs.
+///
+/// ```
+/// let report = threadctl::diagnose::inspect(std::process::id())?;
+/// assert!(report.allowed_cpus.count >= 1);
+/// assert!(!report.allowed_cpus.list.is_empty());
+/// # Ok::<(), threadctl::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct CpuList {
+    /// How many they are.
+    pub count: u32,
+    /// Their numbers as ranges: `0-3,8`.
+    pub list: String,
+}
+
+impl CpuList {
+    fn of_ranges(ranges: &[(u32, u32)]) -> Self {
+        let list: Vec<_> = ranges
+            .iter()
+            .map(|(first, last)| {
+                if first == last {
+                    first.to_string()
+                } else {
+                    format!("{first}-{last}")
+                }
+            })
+            .collect();
+        CpuList {
+            count: ranges.iter().map(|(first, last)| last - first + 1).sum(),
+            list: list.join(","),
+        }
+    }
+}
+
+/// Looks at the process `pid` from outside.
+///
+/// Nothing is stopped, written or called there. The process may change while it is looked at; each value is what it was
+/// at some moment of the call.
+///
+/// # Errors
+/// [`ErrorKind::System`](crate::ErrorKind::System): there is no such process, it ended meanwhile or is a zombie, it is
+/// a thread of the kernel, or this user may not look at it. A file that cannot be read is no error; see
+/// [`ProcessReport::unreadable`].
+///
+/// ```
+/// let report = threadctl::diagnose::inspect(std::process::id())?;
+/// for runtime in &report.runtimes {
+///     println!("{}: {:?} threads", runtime.internal_api, runtime.num_threads);
+/// }
+/// assert!(threadctl::diagnose::inspect(u32::MAX).is_err());
+/// # Ok::<(), threadctl::Error>(())
+/// ```
+pub fn inspect(pid: u32) -> Result<ProcessReport> {
+    let target = Target::open(pid)?;
+    let files = target.mapped_files()?;
+    let environment = target.environment()?;
+    let beside: Vec<String> = files.iter().map(file_name).collect();
+    // A program that was replaced by `exec` just now is mapped under another name; then its file is none of these.
+    let executable = target.executable().unwrap_or_default();
+
+    let mut found: Vec<Found> = Vec::new();
+    let mut unreadable = Vec::new();
+    for file in &files {
+        let is_program = file.path == executable;
+        let name = file_name(file);
+        let is_named_so = catalog::ROWS
+            .iter()
+            .any(|row| row.prefix_of(&name).is_some());
+        if !is_program && !is_named_so {
+            continue;
+        }
+        let image = target
+            .open_file(file)
+            .and_then(|open| Image::read(open, target.pid, file, outside::is_wanted));
+        match image {
+            Ok(image) if is_program => found.extend(in_program(&image, file, &beside)),
+            Ok(image) => found.extend(in_library(&image, file, &name, &beside)),
+            Err(why) => unreadable.push(why),
+        }
+    }
+    target.still_there()?;
+
+    scan::keep_one_of_each(&mut found, |found| Identity {
+        internal_api: &found.info.internal_api,
+        filepath: &found.info.filepath,
+        one_per_process: found.one_per_process,
+        rank: found.rank,
+    });
+    let runtimes: Vec<RuntimeInfo> = found.into_iter().map(|found| found.info).collect();
+    let paths: Vec<String> = runtimes
+        .iter()
+        .map(|runtime| runtime.filepath.display().to_string())
+        .collect();
+    Ok(ProcessReport {
+        pid: target.pid,
+        executable,
+        threads: target.threads,
+        allowed_cpus: CpuList::of_ranges(&target.allowed_cpus),
+        environment,
+        conflicts: conflicts_among(&paths),
+        runtimes,
+        unreadable,
+    })
+}
+
+/// A runtime, and what tells whether it is a part of another.
+struct Found {
+    info: RuntimeInfo,
+    one_per_process: bool,
+    rank: usize,
+}
+
+/// The runtime that a library is, by the rules of the scan in this process: its name, and a symbol that it exports.
+fn in_library(image: &Image, file: &MappedFile, name: &str, beside: &[String]) -> Option<Found> {
+    catalog::ROWS.iter().find_map(|row| {
+        let (rank, prefix) = row.prefix_of(name)?;
+        let affixes = scan::affixes_of(row, |symbol| image.exports(symbol))?;
+        let outside = Outside {
+            image,
+            affixes,
+            path: &file.path,
+            beside,
+        };
+        Some(Found {
+            info: outside::describe(row, prefix, &outside),
+            one_per_process: row.one_per_process,
+            rank,
+        })
+    })
+}
+
+/// The runtimes that the program contains itself.
+fn in_program(image: &Image, file: &MappedFile, beside: &[String]) -> Vec<Found> {
+    let outside = |affixes| Outside {
+        image,
+        affixes,
+        path: &file.path,
+        beside,
+    };
+    let mut found: Vec<Found> = catalog::ROWS
+        .iter()
+        .filter_map(|row| {
+            let affixes = scan::affixes_of(row, |symbol| image.has(symbol))?;
+            Some(Found {
+                info: outside::describe(row, "", &outside(affixes)),
+                one_per_process: row.one_per_process,
+                rank: usize::MAX,
+            })
+        })
+        .collect();
+    let registry = image.names().find(|name| rayon::is_registry(name));
+    if let Some(registry) = registry
+        && let Some(Ok(1..)) = image.live_pointer(registry)
+    {
+        found.push(Found {
+            info: outside::rayon(&outside(PLAIN)),
+            one_per_process: true,
+            rank: 0,
+        });
+    }
+    found
+}
+
+fn file_name(file: &MappedFile) -> String {
+    file.path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CpuList;
+
+    #[test]
+    fn cpus_are_counted_and_written_as_ranges() {
+        let cpus = CpuList::of_ranges(&[(0, 3), (8, 8)]);
+        assert_eq!((cpus.count, cpus.list.as_str()), (5, "0-3,8"));
+        assert_eq!(CpuList::of_ranges(&[]), CpuList::default());
+    }
+}

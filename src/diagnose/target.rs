@@ -1,0 +1,287 @@
+//! Another process as `/proc` shows it: its state, its settings, and the files that it has mapped.
+//!
+//! Invariant: nothing here stops, signals or changes the process. All of `/proc/PID` is read through one open
+//! directory, so that a number that is given to a new process meanwhile cannot mix two of them up.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::memory;
+use procfs::process::{MMapPath, MemoryMaps, Process};
+use procfs::{FromBufRead as _, ProcError, ProcResult};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Beginnings of the names of environment variables that runtimes and numerical programs take their threads from.
+const VARIABLES: &[&str] = &[
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "OPENBLAS_",
+    "GOTO_NUM_THREADS",
+    "MKL_",
+    "BLIS_",
+    "BLI_",
+    "FLEXIBLAS",
+    "ARMPL_",
+    "NVPL_",
+    "VECLIB_",
+    "RAYON_",
+    "TBB_",
+    "NUMEXPR_",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "JULIA_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+];
+
+/// What `/proc/PID/maps` puts after the name of a file that is gone.
+const DELETED: &str = " (deleted)";
+
+/// A process that is looked at.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub pid: u32,
+    pub threads: u32,
+    /// Ranges of CPU numbers, first and last.
+    pub allowed_cpus: Vec<(u32, u32)>,
+    process: Process,
+}
+
+/// A file, and where it is mapped.
+#[derive(Debug)]
+pub(super) struct MappedFile {
+    /// As the process sees it, links resolved.
+    pub path: PathBuf,
+    deleted: bool,
+    inode: u64,
+    /// In ascending order: first address, end, offset in the file.
+    pub areas: Vec<(u64, u64, u64)>,
+}
+
+impl Target {
+    /// Takes hold of the process `pid`, or of the one that the thread `pid` belongs to.
+    pub fn open(pid: u32) -> Result<Target> {
+        let refused = |error| failed(pid, &error, "looking for it");
+        let number = i32::try_from(pid).map_err(|_| no_such(pid))?;
+        let mut process = Process::new(number).map_err(refused)?;
+        let mut status = process.status().map_err(refused)?;
+        if status.tgid != number {
+            process = Process::new(status.tgid).map_err(refused)?;
+            status = process.status().map_err(refused)?;
+        }
+        let flags = process.stat().map_err(refused)?.flags;
+        if let Some(why) = no_program(&status.state, status.vmsize.is_some(), flags) {
+            return Err(system(format!("process {pid} ({}) {why}", status.name)));
+        }
+        Ok(Target {
+            pid: u32::try_from(status.tgid).unwrap_or(pid),
+            threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
+            allowed_cpus: status.cpus_allowed_list.unwrap_or_default(),
+            process,
+        })
+    }
+
+    /// The program's file.
+    pub fn executable(&self) -> ProcResult<PathBuf> {
+        self.process.exe().map(|path| without_mark(path).0)
+    }
+
+    /// Settings of threads in the environment that the process was started with.
+    pub fn environment(&self) -> Result<BTreeMap<String, String>> {
+        let all = self
+            .process
+            .environ()
+            .map_err(|error| failed(self.pid, &error, "reading its environment"))?;
+        Ok(all
+            .into_iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .filter(|(name, _)| VARIABLES.iter().any(|known| name.starts_with(known)))
+            .collect())
+    }
+
+    /// The files that are mapped, in the order of their addresses.
+    pub fn mapped_files(&self) -> Result<Vec<MappedFile>> {
+        let refused = |error: &ProcError| failed(self.pid, error, "reading /proc/PID/maps");
+        let mut bytes = Vec::new();
+        self.process
+            .open_relative("maps")
+            .map_err(|error| refused(&error))?
+            .read_to_end(&mut bytes)
+            .map_err(|error| refused(&error.into()))?;
+        // A path that is not UTF-8 must not hide all the others.
+        let text = String::from_utf8_lossy(&bytes);
+        let maps = MemoryMaps::from_buf_read(text.as_bytes()).map_err(|error| refused(&error))?;
+        let mut files: Vec<MappedFile> = Vec::new();
+        for map in maps {
+            let MMapPath::Path(path) = map.pathname else {
+                continue;
+            };
+            let area = (map.address.0, map.address.1, map.offset);
+            let (path, deleted) = without_mark(path);
+            let known = files.iter_mut().find(|file| {
+                file.inode == map.inode && file.path == path && file.deleted == deleted
+            });
+            match known {
+                Some(file) => file.areas.push(area),
+                None => files.push(MappedFile {
+                    path,
+                    deleted,
+                    inode: map.inode,
+                    areas: vec![area],
+                }),
+            }
+        }
+        if files.is_empty() {
+            // Nothing mapped, not even the program: it ended between two looks.
+            return Err(ended(self.pid));
+        }
+        Ok(files)
+    }
+
+    /// Opens a mapped file: the very file that is mapped, even if it is deleted or lies in another container, where the
+    /// kernel allows that; otherwise by its path as the process sees it. The error is a reason in words.
+    pub fn open_file(&self, mapped: &MappedFile) -> std::result::Result<File, String> {
+        if let Some((start, end, _)) = mapped.areas.first() {
+            let link = format!("map_files/{start:x}-{end:x}");
+            if let Ok(file) = self.process.open_relative(link.as_str()) {
+                return Ok(file);
+            }
+        }
+        let shown = mapped.path.display();
+        if mapped.deleted {
+            return Err(format!(
+                "{shown} was deleted or replaced after the process had loaded it; only root can still read it"
+            ));
+        }
+        let mut path = Path::new("root").as_os_str().to_owned();
+        path.push(&mapped.path);
+        let file = self
+            .process
+            .open_relative(Path::new(&path))
+            .map_err(|error| format!("{shown} cannot be opened: {error}"))?;
+        match file.metadata() {
+            Ok(metadata) if metadata.ino() == mapped.inode => Ok(file),
+            // Some file systems number a file differently here; then its first bytes must be those that are mapped.
+            Ok(_) if self.begins_like(mapped, &file) => Ok(file),
+            _ => Err(format!(
+                "{shown} is not the file any more that the process has loaded"
+            )),
+        }
+    }
+
+    fn begins_like(&self, mapped: &MappedFile, file: &File) -> bool {
+        use std::os::unix::fs::FileExt as _;
+        let Some((start, _, 0)) = mapped.areas.first() else {
+            return false;
+        };
+        // Headers and build identity lie in here.
+        let (mut there, mut here) = ([0; 1024], [0; 1024]);
+        memory::read(self.pid, *start, &mut there).is_ok()
+            && file.read_exact_at(&mut here, 0).is_ok()
+            && there == here
+    }
+
+    /// Makes sure that everything read so far was of this process, and that it still runs.
+    pub fn still_there(&self) -> Result<()> {
+        match self.process.stat() {
+            Ok(stat) if stat.state != 'Z' && stat.state != 'X' => Ok(()),
+            _ => Err(ended(self.pid)),
+        }
+    }
+}
+
+/// Why there is no program in a process, if there is none.
+fn no_program(state: &str, has_memory: bool, flags: u32) -> Option<&'static str> {
+    /// The kernel's own, in the flags of `/proc/PID/stat` (`PF_KTHREAD`).
+    const KERNEL: u32 = 0x0020_0000;
+    if flags & KERNEL != 0 {
+        Some("is a thread of the kernel: it has no libraries; give the number of a program")
+    } else if state.starts_with('Z') {
+        Some(
+            "has ended and only waits for its parent to notice (a zombie): it has no libraries any more",
+        )
+    } else if state.starts_with('X') || !has_memory {
+        Some("ended while it was looked at")
+    } else {
+        None
+    }
+}
+
+fn without_mark(path: PathBuf) -> (PathBuf, bool) {
+    match path.as_os_str().as_bytes().strip_suffix(DELETED.as_bytes()) {
+        Some(name) => (PathBuf::from(std::ffi::OsStr::from_bytes(name)), true),
+        None => (path, false),
+    }
+}
+
+fn system(message: String) -> Error {
+    Error::new(ErrorKind::System, message)
+}
+
+fn no_such(pid: u32) -> Error {
+    system(format!(
+        "there is no process {pid} (any more); `ps -e` lists those that run"
+    ))
+}
+
+fn ended(pid: u32) -> Error {
+    system(format!("process {pid} ended while it was looked at"))
+}
+
+/// What it means that `/proc` refused.
+fn failed(pid: u32, error: &ProcError, what: &str) -> Error {
+    match error {
+        ProcError::NotFound(_) => no_such(pid),
+        ProcError::Io(error, _) if error.raw_os_error() == Some(libc::ESRCH) => ended(pid),
+        ProcError::PermissionDenied(_) => system(format!(
+            "process {pid} belongs to another user or protects itself: {what} is not permitted; run this as its user \
+             or as root (sudo threadctl info --pid {pid})"
+        )),
+        other => system(format!("process {pid}: {what} failed: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_files_and_threads() {
+        let target = Target::open(std::process::id()).unwrap();
+        let files = target.mapped_files().unwrap();
+        let own = files
+            .iter()
+            .find(|file| file.path == target.executable().unwrap());
+        let own = own.expect("the program itself is mapped");
+        assert!(target.open_file(own).is_ok());
+        assert!(target.threads >= 1 && !target.allowed_cpus.is_empty());
+        target.still_there().unwrap();
+    }
+
+    #[test]
+    fn what_has_no_program_is_told_apart() {
+        assert_eq!(no_program("S (sleeping)", true, 0x0040_0000), None);
+        let why = |state, has_memory, flags| no_program(state, has_memory, flags).unwrap();
+        assert!(why("I (idle)", false, 0x0420_8040).contains("kernel"));
+        assert!(why("Z (zombie)", false, 0x0040_000c).contains("zombie"));
+        // Between giving its memory back and becoming a zombie.
+        assert!(why("R (running)", false, 0x0040_0004).contains("ended"));
+    }
+
+    #[test]
+    fn the_mark_of_deleted_files_is_no_part_of_their_name() {
+        assert_eq!(
+            without_mark("/a/b.so (deleted)".into()),
+            ("/a/b.so".into(), true)
+        );
+        assert_eq!(without_mark("/a/b.so".into()), ("/a/b.so".into(), false));
+    }
+}

@@ -1,8 +1,8 @@
 //! Layer 5: what goes on in a process, seen from outside.
 //!
-//! [`inspect`] looks at another process through `/proc` ([`target`]) and the files that it has mapped ([`image`]), and
+//! [`inspect`] looks at another process through `/proc` (`target`) and the files that it has mapped (`image`), and
 //! reports its runtimes by the same catalog and the same rules as [`runtimes`](crate::runtimes) does in this one
-//! ([`outside`]). It is read-only: the process is not stopped, signalled or written to, and none of its libraries is
+//! (`outside`). It is read-only: the process is not stopped, signalled or written to, and none of its libraries is
 //! loaded here, so looking at a process of somebody else runs nothing of theirs.
 //!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.

@@ -215,6 +215,74 @@ fn a_file_put_in_the_place_of_a_library_is_not_taken_for_it() {
     );
 }
 
+/// Says which kernels OpenBLAS has chosen, with three threads, and waits.
+const LINKED_STATICALLY: &str = r#"
+#include <stdio.h>
+void openblas_set_num_threads(int);
+const char *openblas_get_corename(void);
+int main(void) {
+    openblas_set_num_threads(3);
+    puts(openblas_get_corename());
+    fflush(stdout);
+    return getchar() == EOF;
+}
+"#;
+
+#[test]
+fn an_openblas_inside_the_program_is_found_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let (source, program) = (folder.join("linked.c"), folder.join("linked"));
+    std::fs::write(&source, LINKED_STATICALLY).unwrap();
+    let archive = common::library("openblas-dev")
+        .canonicalize()
+        .unwrap()
+        .with_file_name("libopenblas.a");
+    let output = Command::new("cc")
+        .args([&source, &archive])
+        .args(["-lm", "-pthread", "-fopenmp", "-o"])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut command = Command::new(&program);
+    let mut running = Sleeper(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut kernels = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(running.0.stdout.take().unwrap()),
+        &mut kernels,
+    )
+    .unwrap();
+    let document = document(&running.pid());
+    let found: Vec<_> = document
+        .runtimes
+        .iter()
+        .filter(|own| own.internal_api == "openblas")
+        .collect();
+    let [own] = found[..] else {
+        panic!("{document:#?}")
+    };
+    assert_eq!((own.prefix.as_str(), &own.filepath), ("", &program));
+    assert_eq!(own.architecture.as_deref(), Some(kernels.trim()));
+    assert!(own.version.is_some());
+    match own.threading_layer.as_deref() {
+        Some("pthreads") => assert_eq!(own.num_threads, Some(3)),
+        // Where the system's choice of OpenBLAS is another build.
+        Some("openmp") => assert_eq!(own.num_threads, None),
+        other => assert_eq!((other, own.num_threads), (Some("disabled"), Some(1))),
+    }
+}
+
 #[test]
 fn a_process_with_clashing_runtimes_is_warned_of() {
     let load = |key: &str| format!("load:{}", common::library(key).display());

@@ -301,3 +301,34 @@ fn a_forgotten_guard_leaves_its_limit() {
         assert_eq!(in_force(blas), 2);
     });
 }
+
+#[test]
+fn a_guard_holds_the_library_that_it_will_restore() {
+    use libloading::os::unix::{RTLD_LAZY, RTLD_LOCAL};
+    const TEST: &str = "a_guard_holds_the_library_that_it_will_restore";
+    in_own_process(TEST, &[], || {
+        let path = common::library("openblas-pthread");
+        let loaded = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.contains("libopenblas")
+        };
+        for _ in 0..5 {
+            // SAFETY: OpenBLAS's initialisers, and at its end nobody is in a call.
+            let blas = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) }.unwrap();
+            common::set(&blas, "openblas_set_num_threads", START);
+            let guard = plan(2).limit_process().unwrap();
+            let lasting = plan(1);
+            blas.close().unwrap();
+            assert!(loaded());
+            let nested = lasting.limit_process().unwrap();
+            assert_eq!(openblas().num_threads(), Some(1));
+            drop((guard, nested));
+            assert_eq!(openblas().num_threads(), Some(START as u32));
+            assert!(loaded());
+            drop(lasting);
+            // With the plan the last reference went: nothing of it is called any more.
+            assert!(!loaded());
+            assert!(runtimes().is_empty());
+        }
+    });
+}

@@ -109,7 +109,7 @@ impl Target {
 
     /// The files that are mapped, in the order of their addresses.
     pub fn mapped_files(&self) -> Result<Vec<MappedFile>> {
-        let refused = |error: &ProcError| failed(self.pid, error, "reading /proc/PID/maps");
+        let refused = |error: &ProcError| failed(self.pid, error, "reading what it has mapped");
         let mut bytes = Vec::new();
         self.process
             .open_relative("maps")

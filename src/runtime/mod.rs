@@ -1,7 +1,7 @@
 //! Layer 1: which runtimes are loaded in this process, what each is and can do.
 //!
-//! [`runtimes`] finds them ([`scan`]) by the catalog, asks each for its facts, and returns [`Runtime`]s, which hold
-//! their libraries. A runtime's [`Setting`]s are how the next layers change it.
+//! [`runtimes`] finds them (`scan.rs`) by the catalog, asks each for its facts, and returns [`Runtime`]s, which hold
+//! their libraries. A runtime's settings are how the next layers change it.
 //! See README.md beside this file for what "set the number of threads" means on each of them.
 
 mod blis;

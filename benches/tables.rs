@@ -1,4 +1,4 @@
-//! The tables of BENCHMARKS.md about limits and start-up, each from rounds taken in turn in one run.
+//! The tables of BENCHMARKS.md: limits, start-up and the demo, each from rounds taken in turn in one run.
 //!
 //! `cargo xtask bench` builds what it needs, sets THREADCTL_TEST_LIBS and THREADCTL_BIN, and runs this. Without
 //! `--write` the tables are printed; with it, they take the place of those in BENCHMARKS.md. Each library is measured in
@@ -41,12 +41,14 @@ fn main() {
     }
     let limits = limits_table();
     let start = start_table();
-    println!("{limits}\n{start}");
+    let demo = demo_table();
+    println!("{limits}\n{start}\n{demo}");
     if std::env::args().any(|argument| argument == "--write") {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
         let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
         let text = replace(&text, "limits", &limits);
         let text = replace(&text, "start", &start);
+        let text = replace(&text, "demo", &demo);
         std::fs::write(file, text).expect("BENCHMARKS.md is written");
     }
 }
@@ -210,8 +212,7 @@ impl Drop for Peer {
 }
 
 fn start_table() -> String {
-    let threadctl =
-        std::env::var("THREADCTL_BIN").expect("run `cargo xtask bench`, which sets THREADCTL_BIN");
+    let threadctl = program();
     let whole = |command: &mut Command| {
         let start = Instant::now();
         let status = command.stdout(Stdio::null()).status().expect("it starts");
@@ -266,6 +267,70 @@ fn start_table() -> String {
         manifest("numpy", "version"),
         machine()
     )
+}
+
+/// The libraries that the demo runs on, with their names.
+const DEMO: &[(&str, &str)] = &[
+    ("scipy-openblas32", "OpenBLAS on pthreads (wheel)"),
+    ("openblas-pthread", "OpenBLAS on pthreads (Debian)"),
+    ("openblas-openmp", "OpenBLAS on OpenMP (Debian)"),
+    ("mkl-rt", "MKL"),
+];
+
+/// The demo's own document for each library: its children run the three ways in turn.
+fn demo_table() -> String {
+    let mut table = String::from(
+        "| library | version | BLAS runs | time, s | ratio | cores used | peak runnable | run-queue wait |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    let mut shape = String::new();
+    for (key, label) in DEMO {
+        let output = Command::new(program())
+            .args([
+                "demo",
+                "--json",
+                "--rounds",
+                "5",
+                "--blas",
+                &manifest(key, "path"),
+            ])
+            .env("LD_LIBRARY_PATH", manifest("mkl-libs", "path"))
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("the demo starts");
+        assert!(output.status.success(), "{key}: {}", output.status);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+        for mode in json["modes"].as_array().expect("the three ways") {
+            let seconds = &mode["seconds"];
+            let _ = writeln!(
+                table,
+                "| {label} | {} | {} | {:.2} [{:.2} to {:.2}] | {:.2} | {:.2} | {} | {:.1} % |",
+                json["blas"][0]["version"].as_str().unwrap_or("unknown"),
+                mode["mode"].as_str().expect("a name").replace('_', " "),
+                number(&seconds["median"]),
+                number(&seconds["min"]),
+                number(&seconds["max"]),
+                number(&mode["ratio"]),
+                number(&mode["cores_used"]["median"]),
+                mode["peak_runnable_threads"],
+                100.0 * number(&mode["run_queue_wait_share"]["median"]),
+            );
+        }
+        shape = format!(
+            "{} rows, {} candidates, {} workers",
+            json["rows"], json["candidates"], json["workers"]
+        );
+    }
+    format!(
+        "{table}\nMedian of 5 rounds, the three ways in turn, smallest and largest in brackets; {shape}. The same \
+         hyper-parameters were chosen in all three. {}\n",
+        machine()
+    )
+}
+
+fn program() -> String {
+    std::env::var("THREADCTL_BIN").expect("run `cargo xtask bench`, which sets THREADCTL_BIN")
 }
 
 fn machine() -> String {

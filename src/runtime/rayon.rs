@@ -3,10 +3,61 @@
 //! rayon has no question that does not start the pool. Whether it runs is read from its own registry variable, which
 //! the symbol table of the program names; a stripped program tells nothing, and then nothing is claimed.
 
-use crate::sys::elf;
-use std::path::Path;
-use std::sync::OnceLock;
+use super::describe::{Description, Pool};
+use super::info::ConcurrentCallers;
+use super::one::{Kind, Runtime};
+use super::scan;
+use crate::sys::library::Library;
+use crate::sys::{elf, objects};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// rayon's global pool as a runtime, once it runs.
+pub(super) fn runtime() -> Option<Runtime> {
+    static KNOWN: OnceLock<Runtime> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Some(known.clone());
+    }
+    // This code's own object: it is where rayon is linked, and it stays.
+    static OWN: OnceLock<(PathBuf, usize)> = OnceLock::new();
+    let (file, base) = OWN.get_or_init(|| {
+        let own = objects::own_object();
+        let file = if own.name.as_os_str().is_empty() {
+            scan::own_executable()
+        } else {
+            own.name
+        };
+        (file.canonicalize().unwrap_or(file), own.base)
+    });
+    let GlobalPool::Running(threads) = global_pool(file, *base) else {
+        return None;
+    };
+    let description = Description {
+        pool: Pool::Fixed(threads),
+        max_threads: None,
+        threading_layer: None,
+        concurrent_callers: ConcurrentCallers::Safe,
+        ..Description::default()
+    };
+    let kind = Kind {
+        user_api: "rayon".to_owned(),
+        internal_api: "rayon".to_owned(),
+        prefix: String::new(),
+        filepath: file.clone(),
+        description,
+        tested: true,
+        one_per_process: true,
+        rank: 0,
+        reach: OnceLock::new(),
+    };
+    let library = Arc::new(Library::main_program(scan::own_executable(), 0, |_| false));
+    Some(
+        KNOWN
+            .get_or_init(|| Runtime::new(Arc::new(kind), library))
+            .clone(),
+    )
+}
 
 /// What is known of the global pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 use super::catalog::{self, Row};
 use super::custom::{self, Registration};
 use super::describe::{Affixes, PLAIN, Subject};
-use super::{Kind, Runtime};
+use super::one::{Inner, Kind, Runtime};
 use crate::sys::library::Library;
 use crate::sys::objects::{self, Generation, LoadedObject};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ struct Known {
     kind: Arc<Kind>,
     /// How the loader names it: what it takes to hold it again. Empty for the main program.
     name: PathBuf,
-    live: Weak<super::Inner>,
+    live: Weak<Inner>,
 }
 
 #[derive(Debug, Default)]
@@ -256,7 +256,7 @@ fn main_program() -> &'static Arc<Library> {
         let (_, objects) = objects::loaded_objects();
         let base = objects.first().map_or(0, |object| object.base);
         Arc::new(Library::main_program(
-            super::own_executable(),
+            own_executable(),
             base,
             catalog::is_catalog_symbol,
         ))
@@ -264,6 +264,11 @@ fn main_program() -> &'static Arc<Library> {
 }
 
 /// The spelling under which something `defines` one of the row's check symbols, if any.
+/// The file of the main program.
+pub(super) fn own_executable() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
+}
+
 pub(crate) fn affixes_of(row: &Row, defines: impl Fn(&str) -> bool) -> Option<Affixes> {
     row.affixes.iter().copied().find(|affixes| {
         row.check_symbols

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Unsupported,
     /// A library could not be opened.
     Library,
+    /// An environment variable of this library has a value that cannot be used.
+    Configuration,
     /// A registration that clashes with the catalog or is incomplete.
     Registration,
     /// The operating system refused.

@@ -32,10 +32,17 @@
 //! The library prints nothing, starts no pool, ends nothing and does not panic; what it finds and decides goes to
 //! [`tracing`](https://docs.rs/tracing). All of its types but [`ThreadGuard`] may be used from any thread. Linux only.
 //!
+//! # Environment variables
+//! [`init`] puts in force what `THREADCTL_LIMITS` and its siblings say: see [`config`].
+//!
 //! # Features
 //! - `serde`: the reports serialize, as `threadctl info --json` prints them.
+//! - `log` (on by default): [`init`] writes the log to standard error where `THREADCTL_LOG` asks for it and the program has
+//!   no subscriber.
 //! - `diagnose`: the module `diagnose`, which looks at another process from outside.
 
+pub mod config;
+pub mod cores;
 #[cfg(feature = "diagnose")]
 pub mod diagnose;
 mod error;
@@ -44,6 +51,9 @@ pub mod runtime;
 mod sync;
 mod sys;
 
+pub use config::{Init, init};
+pub use cores::split::{Split, split};
+pub use cores::workers::Workers;
 pub use error::{Error, ErrorKind, Result};
 pub use limit::{Limits, Outcome, Plan, ProcessGuard, Shortfall, ThreadGuard};
 pub use runtime::{

@@ -28,3 +28,4 @@ mod thread;
 pub use guard::{Plan, ProcessGuard, ThreadGuard};
 pub use outcome::{Outcome, Shortfall};
 pub use select::Limits;
+pub(crate) use select::nearest;

@@ -45,6 +45,9 @@ pub enum Shortfall {
     /// A limit for the process was asked for, but the runtime's setter holds only for the thread that calls it. The
     /// runtime was not touched: a guard for the thread, made in each thread, is what limits it.
     ThreadOnly,
+    /// A change for the process was asked for (`THREADCTL_LIMITS`), but the runtime's setter holds only for the thread
+    /// that calls it. It holds for the thread that called [`init`](crate::init), and in no other.
+    CallingThreadOnly,
     /// Nothing tells whom the runtime's setter reaches, so it was not used.
     ScopeUnknown,
     /// The runtime must not be called.
@@ -87,6 +90,7 @@ impl Shortfall {
         match self {
             Shortfall::Fixed
             | Shortfall::ThreadOnly
+            | Shortfall::CallingThreadOnly
             | Shortfall::ScopeUnknown
             | Shortfall::NotAllowed { .. }
             | Shortfall::Refused
@@ -106,6 +110,9 @@ impl fmt::Display for Shortfall {
             Shortfall::ThreadOnly => f.write_str(
                 "its setter holds only for the thread that calls it, so it was left alone; make a thread-scoped guard \
                  in each thread instead",
+            ),
+            Shortfall::CallingThreadOnly => f.write_str(
+                "its setter holds only for the thread that calls it, so other threads are not limited",
             ),
             Shortfall::ScopeUnknown => {
                 f.write_str("nothing tells whom its setter reaches, so it was left alone")
@@ -136,6 +143,16 @@ impl Outcome {
     /// ```
     pub fn is_honoured(&self) -> bool {
         self.shortfall.as_ref().is_none_or(Shortfall::is_honoured)
+    }
+
+    /// Of a runtime that was left alone.
+    pub(crate) fn left(runtime: &Runtime, requested: u32, why: Shortfall) -> Self {
+        Outcome {
+            runtime: runtime.clone(),
+            requested,
+            effective: runtime.num_threads(),
+            shortfall: Some(why),
+        }
     }
 
     pub(super) fn new(

@@ -19,6 +19,7 @@ impl Limits {
     /// let _guard = plan.limit_process().unwrap();
     /// ```
     pub fn plan(&self, runtimes: &Runtimes) -> Result<Plan> {
+        crate::config::notice();
         Plan::new(self, runtimes)
     }
 

@@ -258,7 +258,7 @@ pub(super) fn unknown<'a>(
 }
 
 /// The candidate that a misspelt name most probably is.
-fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
     candidates
         .iter()

@@ -11,3 +11,4 @@ pub(crate) mod library;
 #[cfg(feature = "diagnose")]
 pub(crate) mod memory;
 pub(crate) mod objects;
+pub(crate) mod privilege;

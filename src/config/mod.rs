@@ -1,0 +1,25 @@
+//! The library's own environment variables: what they are, what they say, and putting it in force.
+//!
+//! Invariants: loading the library reads nothing and changes nothing; a variable takes effect through [`init`], or by
+//! being asked for ([`Settings::from_env`], [`Workers::from_env`](crate::Workers::from_env)); a wrong value is an error
+//! there and is otherwise reported once through the log. Everything a variable can name that would be opened or run
+//! goes through `file.rs`, which refuses it in set-uid programs.
+//!
+//! For users: `docs/CONFIGURATION.md`.
+
+mod apply;
+mod file;
+mod log;
+mod notice;
+mod read;
+mod table;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use apply::{Init, init};
+pub use log::Logging;
+pub use read::{Scope, Settings};
+pub use table::{VARIABLES, Variable};
+
+pub(crate) use notice::notice;
+pub(crate) use read::num_threads_of_process as num_threads;

@@ -1,0 +1,269 @@
+//! From texts to settings. Pure: the environment comes in as a function.
+//!
+//! Invariant: a value is taken whole or not at all, and a wrong one leaves the others as they are.
+
+use super::file::{self, Trust};
+use super::table::{LIMITS, VARIABLES, Variable};
+use crate::cores::workers::Workers;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limit::{Limits, nearest};
+use std::ffi::OsString;
+use tracing::Level;
+
+/// What the library's environment variables say.
+///
+/// ```
+/// let settings = threadctl::config::Settings::from_env()?;
+/// println!("{:?}", settings.num_threads);
+/// # Ok::<(), threadctl::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `THREADCTL_NUM_THREADS`: how many cores the process may use.
+    pub num_threads: Option<Workers<'static>>,
+    /// `THREADCTL_LIMITS`.
+    pub limits: Option<Limits>,
+    /// `THREADCTL_SCOPE`: for whom the limits hold.
+    pub scope: Scope,
+    /// `THREADCTL_LOG`; `None` is off.
+    pub log: Option<Level>,
+}
+
+/// For whom `THREADCTL_LIMITS` holds.
+///
+/// ```
+/// assert_eq!(threadctl::config::Scope::default(), threadctl::config::Scope::Process);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scope {
+    /// Every thread of the process.
+    #[default]
+    Process,
+    /// The thread that calls [`init`](crate::init).
+    Thread,
+}
+
+/// What a value is read with.
+pub(super) struct Context {
+    pub trust: Trust,
+}
+
+/// A value that was read.
+pub(super) type Read<T> = std::result::Result<T, Wrong>;
+
+/// What is wrong with a value.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    why: String,
+    /// The nearest value that is accepted.
+    near: Option<String>,
+}
+
+impl Settings {
+    /// Reads the environment as it is now, and changes nothing. A variable that is empty counts as not set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: the variables whose values cannot be used, each with its value, what is accepted,
+    /// and the nearest value that is.
+    ///
+    /// ```
+    /// use threadctl::config::{Scope, Settings};
+    /// assert_eq!(Settings::from_env().unwrap().scope, Scope::Process);
+    /// ```
+    pub fn from_env() -> Result<Self> {
+        let (settings, errors) = Settings::of_process();
+        joined(errors).map_or(Ok(settings), Err)
+    }
+
+    /// What can be used, and what is wrong with the rest.
+    pub(super) fn of_process() -> (Self, Vec<Error>) {
+        let context = Context {
+            trust: Trust::of_process(),
+        };
+        Settings::read(VARIABLES, &|name| std::env::var_os(name), &context)
+    }
+
+    pub(super) fn read(
+        variables: &[Variable],
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+        context: &Context,
+    ) -> (Self, Vec<Error>) {
+        let mut settings = Settings::default();
+        let mut errors = Vec::new();
+        for variable in variables {
+            let Some(value) = lookup(variable.name) else {
+                continue;
+            };
+            let read = match value.to_str().map(str::trim) {
+                Some("") => Ok(()),
+                Some(text) => (variable.read)(text, context, &mut settings),
+                None => Err(Wrong {
+                    why: "it is not UTF-8".to_owned(),
+                    near: None,
+                }),
+            };
+            if let Err(wrong) = read {
+                errors.push(error(variable, &value.to_string_lossy(), &wrong));
+            }
+        }
+        (settings, errors)
+    }
+}
+
+/// What `THREADCTL_NUM_THREADS` says now.
+pub(crate) fn num_threads_of_process() -> Result<Option<Workers<'static>>> {
+    let context = Context {
+        trust: Trust::of_process(),
+    };
+    let at = VARIABLES
+        .iter()
+        .position(|row| row.name == super::table::NUM_THREADS);
+    let rows = at.map_or(&[][..], |at| &VARIABLES[at..=at]);
+    let (settings, errors) = Settings::read(rows, &|name| std::env::var_os(name), &context);
+    joined(errors).map_or(Ok(settings.num_threads), Err)
+}
+
+fn error(variable: &Variable, value: &str, wrong: &Wrong) -> Error {
+    let near = wrong
+        .near
+        .as_ref()
+        .map(|near| format!("; did you mean {near:?}"))
+        .unwrap_or_default();
+    Error::new(
+        ErrorKind::Configuration,
+        format!(
+            "{name}={value:?}: {why}{near}{end} Accepted is {grammar}, as in {name}={example}",
+            name = variable.name,
+            why = wrong.why,
+            end = if near.is_empty() { "." } else { "?" },
+            grammar = variable.grammar,
+            example = variable.example
+        ),
+    )
+}
+
+/// One error out of several; `None` out of none.
+fn joined(errors: Vec<Error>) -> Option<Error> {
+    if errors.is_empty() {
+        return None;
+    }
+    let messages: Vec<String> = errors.iter().map(Error::to_string).collect();
+    Some(Error::new(ErrorKind::Configuration, messages.join("\n")))
+}
+
+pub(super) fn num_threads(text: &str, _: &Context, settings: &mut Settings) -> Read<()> {
+    match text.parse() {
+        Ok(workers) => settings.num_threads = Some(workers),
+        Err(_) => {
+            let why = if text
+                .trim_start_matches(['+', '-'])
+                .bytes()
+                .all(|byte| byte == b'0')
+            {
+                "0 threads can do no work"
+            } else {
+                "it is not a whole number"
+            };
+            return Err(Wrong {
+                why: why.to_owned(),
+                near: Some(number_in(text).unwrap_or_else(|| Workers::ALL.to_string())),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The number that a text begins with, if it can be one of workers.
+fn number_in(text: &str) -> Option<String> {
+    let text = text.trim_start_matches('+');
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let digits: String = text[sign.len()..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let number = format!("{sign}{digits}");
+    number
+        .parse::<Workers>()
+        .ok()
+        .map(|workers| workers.to_string())
+}
+
+pub(super) fn limits(text: &str, context: &Context, settings: &mut Settings) -> Read<()> {
+    // A path has no comma in it here, and a name that begins with a slash is a path.
+    let (paths, names): (Vec<&str>, Vec<&str>) = text
+        .split(',')
+        .partition(|entry| entry.trim_start().starts_with('/'));
+    let kept: String;
+    let text = if paths
+        .iter()
+        .all(|path| file::allowed(LIMITS, path.trim(), context.trust))
+    {
+        text
+    } else if names.is_empty() {
+        return Ok(());
+    } else {
+        kept = names.join(",");
+        &kept
+    };
+    match text.parse() {
+        Ok(limits) => settings.limits = Some(limits),
+        Err(error) => {
+            let message = error.to_string();
+            // It names the nearest spelling itself, where there is one.
+            let (why, near) = match message.split_once("; did you mean ") {
+                Some((why, near)) => (why, Some(near.trim_matches(['"', '?']).to_owned())),
+                None => (message.as_str(), None),
+            };
+            return Err(Wrong {
+                why: why.to_owned(),
+                near,
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn scope(text: &str, _: &Context, settings: &mut Settings) -> Read<()> {
+    settings.scope = word(
+        text,
+        &[("process", Scope::Process), ("thread", Scope::Thread)],
+    )?;
+    Ok(())
+}
+
+pub(super) fn log(text: &str, _: &Context, settings: &mut Settings) -> Read<()> {
+    settings.log = word(
+        text,
+        &[
+            ("off", None),
+            ("error", Some(Level::ERROR)),
+            ("warn", Some(Level::WARN)),
+            ("info", Some(Level::INFO)),
+            ("debug", Some(Level::DEBUG)),
+            ("trace", Some(Level::TRACE)),
+        ],
+    )?;
+    Ok(())
+}
+
+/// What a word of a list means, in capitals or not.
+fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Read<T> {
+    if let Some((_, meaning)) = words
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(text))
+    {
+        return Ok(*meaning);
+    }
+    let candidates: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    // `warning` and `proc` are further from what is meant than a slip of the finger, but plain.
+    let lower = text.to_lowercase();
+    let begun = candidates
+        .iter()
+        .copied()
+        .find(|word| lower.starts_with(word) || word.starts_with(&lower));
+    Err(Wrong {
+        why: "there is no such value".to_owned(),
+        near: nearest(text, &candidates).or(begun).map(str::to_owned),
+    })
+}

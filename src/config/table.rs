@@ -1,0 +1,74 @@
+//! The variables, a row each: from here they are read, reported and documented (a test holds the table in
+//! `docs/CONFIGURATION.md` against this one). Variables to come, for dispatch, are rows to come.
+
+use super::read::{self, Context, Read, Settings};
+use std::fmt;
+
+/// One environment variable of the library.
+///
+/// ```
+/// for variable in threadctl::config::VARIABLES {
+///     println!("{:<24} {:<20} {}", variable.name, variable.example, variable.meaning);
+/// }
+/// ```
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What is accepted.
+    pub grammar: &'static str,
+    /// A value that is accepted.
+    pub example: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Notes the value, or says what is wrong with it.
+    pub(super) read: fn(&str, &Context, &mut Settings) -> Read<()>,
+}
+
+/// Every variable, in the order in which they are read.
+///
+/// ```
+/// assert!(threadctl::config::VARIABLES.iter().any(|variable| variable.name == "THREADCTL_LIMITS"));
+/// ```
+pub static VARIABLES: &[Variable] = &[
+    Variable {
+        name: NUM_THREADS,
+        grammar: crate::cores::workers::GRAMMAR,
+        example: "4",
+        meaning: "how many cores the process may use, at most",
+        read: read::num_threads,
+    },
+    Variable {
+        name: LIMITS,
+        grammar: "NAME=LIMIT entries with commas between them; a NAME is all, a user_api, an internal_api, the start of \
+                  a file name, or an absolute path; a LIMIT is from 1 to 2147483647",
+        example: "blas=1,openmp=4,libmkl=2",
+        meaning: "the most cores that one call into each of these runtimes may use",
+        read: read::limits,
+    },
+    Variable {
+        name: SCOPE,
+        grammar: "process or thread",
+        example: "process",
+        meaning: "for whom `THREADCTL_LIMITS` holds: every thread, or the one that calls `init`",
+        read: read::scope,
+    },
+    Variable {
+        name: LOG,
+        grammar: "off, error, warn, info, debug or trace",
+        example: "debug",
+        meaning: "how much of what the library decides, and why, goes to standard error",
+        read: read::log,
+    },
+];
+
+pub(crate) const NUM_THREADS: &str = "THREADCTL_NUM_THREADS";
+pub(super) const LIMITS: &str = "THREADCTL_LIMITS";
+pub(super) const SCOPE: &str = "THREADCTL_SCOPE";
+pub(super) const LOG: &str = "THREADCTL_LOG";
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -23,7 +23,10 @@ pub(crate) enum Verdict {
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    match cmd::run(cli.command) {
+    let ended = threadctl::init()
+        .map_err(anyhow::Error::from)
+        .and_then(|_| cmd::run(cli.command));
+    match ended {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::BadNews) => ExitCode::from(1),
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,

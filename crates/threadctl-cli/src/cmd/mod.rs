@@ -2,6 +2,7 @@
 //! `args::Command`, a module here, a line in [`run`].
 
 pub(crate) mod demo;
+pub(crate) mod env;
 pub(crate) mod info;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::args::Command;
 pub(crate) fn run(command: Command) -> Result<Verdict> {
     match command {
         Command::Info(args) => info::run(&args),
+        Command::Env(args) => env::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),
     }

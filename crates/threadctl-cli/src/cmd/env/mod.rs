@@ -1,0 +1,114 @@
+//! `threadctl env`: variable settings for every known runtime, as a shell reads them.
+
+pub(crate) mod args;
+mod plan;
+mod table;
+
+use std::fmt::Write;
+use std::num::NonZeroUsize;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use threadctl::Workers;
+
+use crate::{Verdict, out};
+use args::{EnvArgs, Shell};
+use plan::Plan;
+use table::{ROWS, Row, Value};
+
+/// The name and the version of the document.
+const SCHEMA: &str = "threadctl.env/1";
+
+/// The document.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    /// The version of this program.
+    threadctl: &'static str,
+    /// The cores that the jobs share.
+    cores: usize,
+    jobs: usize,
+    /// Which of the jobs, from 1, where it was asked for one.
+    job: Option<usize>,
+    /// The cores of a job.
+    width: usize,
+    /// Threads of its parallel loops.
+    outer: usize,
+    /// Threads of a call into a library.
+    inner: usize,
+    /// How the settings differ from what was asked for, in words.
+    notes: &'a [String],
+    variables: Vec<Variable>,
+}
+
+#[derive(Debug, Serialize)]
+struct Variable {
+    name: &'static str,
+    value: String,
+    /// Who reads it.
+    runtime: &'static str,
+}
+
+/// Prints the settings.
+pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
+    let cores = cores()?;
+    let plan = Plan::new(cores, jobs(args.jobs, cores), args.job, args.inner)?;
+    for note in &plan.notes {
+        out::complain(&format!("note: {note}"));
+    }
+    match args.shell {
+        Shell::Sh => out::text(&lines(&plan, "export ", "=")),
+        Shell::Fish => out::text(&lines(&plan, "set -gx ", " ")),
+        Shell::Json => out::json(&Document {
+            schema: SCHEMA,
+            threadctl: env!("CARGO_PKG_VERSION"),
+            cores: cores.get(),
+            jobs: plan.jobs,
+            job: args.job,
+            width: plan.width,
+            outer: plan.outer,
+            inner: plan.inner,
+            notes: &plan.notes,
+            variables: ROWS
+                .iter()
+                .map(|row| Variable {
+                    name: row.name,
+                    value: value(row, &plan),
+                    runtime: row.runtime,
+                })
+                .collect(),
+        }),
+    }?;
+    Ok(Verdict::Good)
+}
+
+/// The cores that the jobs share.
+fn cores() -> Result<NonZeroUsize> {
+    let available = std::thread::available_parallelism().context("cannot count the cores")?;
+    Ok(Workers::from_env()?.map_or(available, |workers| workers.resolve(available)))
+}
+
+/// A number of jobs is taken as it is, also where it is more than the cores; a negative one counts from them.
+fn jobs(wanted: Workers<'_>, cores: NonZeroUsize) -> usize {
+    wanted
+        .to_string()
+        .parse()
+        .unwrap_or_else(|_| wanted.resolve(cores).get())
+}
+
+/// A line each, ended so that they may also be joined to one: `eval $(threadctl env)` without quotes.
+fn lines(plan: &Plan, before: &str, between: &str) -> String {
+    ROWS.iter().fold(String::new(), |mut lines, row| {
+        let _ = writeln!(lines, "{before}{}{between}{};", row.name, value(row, plan));
+        lines
+    })
+}
+
+fn value(row: &Row, plan: &Plan) -> String {
+    match row.value {
+        Value::Job => plan.width.to_string(),
+        Value::Outer => plan.outer.to_string(),
+        Value::Inner => plan.inner.to_string(),
+        Value::Spin(text) => text.to_owned(),
+    }
+}

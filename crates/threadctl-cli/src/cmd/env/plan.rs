@@ -1,0 +1,154 @@
+//! Who gets how many cores. Pure.
+//!
+//! Invariants: jobs x outer x inner never exceeds the cores, unless there are more jobs than cores: then each of those
+//! numbers is 1 for each job. Whatever differs from what was asked for, or leaves a core idle, is in the notes.
+
+use std::num::NonZeroUsize;
+
+use anyhow::{Result, bail};
+use threadctl::{Workers, split};
+
+/// The numbers for a job.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// How many jobs run at once.
+    pub(super) jobs: usize,
+    /// The cores of the job.
+    pub(super) width: usize,
+    /// Threads of its loops.
+    pub(super) outer: usize,
+    /// Threads of its calls into libraries.
+    pub(super) inner: usize,
+    pub(super) notes: Vec<String>,
+}
+
+impl Plan {
+    /// `jobs` is a number of jobs, which may be more than there are cores.
+    pub(super) fn new(
+        cores: NonZeroUsize,
+        jobs: usize,
+        job: Option<usize>,
+        inner: Option<Workers<'_>>,
+    ) -> Result<Self> {
+        let mut notes = Vec::new();
+        if let Some(job) = job
+            && !(1..=jobs).contains(&job)
+        {
+            bail!("--job {job}: the jobs are numbered from 1 to {jobs} (--jobs)");
+        }
+        let shares = split(cores, jobs);
+        if jobs > cores.get() {
+            notes.push(format!(
+                "{jobs} jobs exceed the {cores} {}: each gets 1 thread, and they take turns",
+                of_cores(cores.get())
+            ));
+        } else if job.is_none() && shares.remainder() > 0 {
+            let idle = shares.remainder();
+            notes.push(format!(
+                "{cores} cores among {jobs} jobs: {idle} {} idle; --job 1, --job 2 ... gives each job its own share",
+                if idle == 1 { "core stays" } else { "cores stay" }
+            ));
+        }
+        let width = match job {
+            Some(job) => shares.width(job - 1).unwrap_or(1),
+            None => shares.inner(),
+        };
+        let (outer, inner) = nested(width, inner, &mut notes);
+        Ok(Plan {
+            jobs,
+            width,
+            outer,
+            inner,
+            notes,
+        })
+    }
+}
+
+/// Threads of the loops and of the calls that they make.
+fn nested(width: usize, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> (usize, usize) {
+    let Some(wanted) = inner else {
+        return (width, width);
+    };
+    let inner = wanted
+        .resolve(NonZeroUsize::new(width).unwrap_or(NonZeroUsize::MIN))
+        .get();
+    let asked: Result<usize, _> = wanted.to_string().parse();
+    if asked.is_ok_and(|asked| asked > inner) {
+        notes.push(format!(
+            "--inner {wanted}: a job has {width} {}, so a call gets {inner}",
+            of_cores(width)
+        ));
+    }
+    let outer = width / inner;
+    let idle = width - outer * inner;
+    if idle > 0 {
+        notes.push(format!(
+            "--inner {inner}: {outer} x {inner} of a job's {width} cores are used"
+        ));
+    }
+    (outer, inner)
+}
+
+fn of_cores(number: usize) -> &'static str {
+    if number == 1 { "core" } else { "cores" }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn cores(number: usize) -> NonZeroUsize {
+        NonZeroUsize::new(number).unwrap()
+    }
+
+    #[test]
+    fn jobs_and_levels_never_exceed_the_cores() {
+        for budget in 1..=64 {
+            for jobs in 1..=70 {
+                let mut sum = 0;
+                for job in 1..=jobs {
+                    let plan = Plan::new(cores(budget), jobs, Some(job), None).unwrap();
+                    sum += plan.width;
+                }
+                assert_eq!(sum, budget.max(jobs), "{budget} cores, {jobs} jobs");
+                for inner in [
+                    None,
+                    Some(-1),
+                    Some(-2),
+                    Some(1),
+                    Some(2),
+                    Some(3),
+                    Some(100),
+                ] {
+                    let workers = inner.map(|inner: i32| Workers::try_from(inner).unwrap());
+                    let plan = Plan::new(cores(budget), jobs, None, workers).unwrap();
+                    assert!(plan.width >= 1 && plan.outer >= 1 && plan.inner >= 1);
+                    assert!(plan.width * jobs <= budget.max(jobs), "{plan:?}");
+                    if inner.is_some() {
+                        assert!(plan.outer * plan.inner <= plan.width, "{plan:?}");
+                    }
+                    let used = plan.width * jobs;
+                    assert_eq!(
+                        plan.notes.is_empty(),
+                        used == budget && {
+                            inner.is_none_or(|wanted| {
+                                wanted <= i32::try_from(plan.inner).unwrap()
+                                    && plan.outer * plan.inner == plan.width
+                            })
+                        },
+                        "{budget} cores, {jobs} jobs, inner {inner:?}: {plan:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_none_of_them_is_refused() {
+        for job in [0, 5] {
+            let error = Plan::new(cores(8), 4, Some(job), None).unwrap_err();
+            assert!(error.to_string().contains("from 1 to 4"), "{error}");
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Numerical programs mix linear algebra with parallel loops; each side starts a thread per core, and nesting multiplies
 //! them. This crate tells which pools there are ([`runtimes`]), what each is doing ([`RuntimeInfo`]), and limits them at run
-//! time ([`Limits`]) with one meaning everywhere:
+//! time ([`Limits`]) with one meaning everywhere; and it tells how many cores there are for all of them, and why
+//! ([`cores()`]):
 //!
 //! *A limit of L on runtime R in scope S: a call into R made within S uses at most L cores, the caller's included.*
 //!
@@ -54,6 +55,7 @@ mod sys;
 pub use config::{Init, init};
 pub use cores::split::{Split, split};
 pub use cores::workers::Workers;
+pub use cores::{Cores, cores};
 pub use error::{Error, ErrorKind, Result};
 pub use limit::{Limits, Outcome, Plan, ProcessGuard, Shortfall, ThreadGuard};
 pub use runtime::{

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{demo, env, info};
+use crate::cmd::{cores, demo, env, info};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show every BLAS and OpenMP thread pool of a process: its threads, its build, whom a setting reaches.
     Info(info::args::InfoArgs),
+    /// Print how many cores this process may really use, and with --explain which constraint says so.
+    Cores(cores::args::CoresArgs),
     Env(env::args::EnvArgs),
     Demo(demo::args::DemoArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.

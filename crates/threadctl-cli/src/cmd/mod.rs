@@ -1,6 +1,7 @@
 //! One folder or file per command, each with a `run` that returns a verdict. To add a command: a variant in
 //! `args::Command`, a module here, a line in [`run`].
 
+pub(crate) mod cores;
 pub(crate) mod demo;
 pub(crate) mod env;
 pub(crate) mod info;
@@ -14,6 +15,7 @@ use crate::args::Command;
 pub(crate) fn run(command: Command) -> Result<Verdict> {
     match command {
         Command::Info(args) => info::run(&args),
+        Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),

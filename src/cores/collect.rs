@@ -6,6 +6,7 @@
 use super::cpus::CpuSet;
 use super::launcher::{self, Launched};
 use super::system::System;
+use super::workers::{GRAMMAR, Workers};
 use super::{Constraint, Cores, Inner, Kind, cgroup, topology, variables};
 use std::sync::Arc;
 
@@ -386,13 +387,22 @@ impl Own {
 
 fn own_variable(system: &System, problems: &mut Vec<String>) -> Option<Own> {
     let value = system.variable(OWN_VARIABLE)?;
-    let number = match value.trim().strip_prefix('-') {
-        Some(spared) => launcher::positive(spared).map(|number| Number::AllBut(number - 1)),
-        None => launcher::positive(&value).map(Number::AtMost),
-    };
+    // One grammar with `Workers::from_env`, which the text goes through.
+    let number = value
+        .parse::<Workers<'static>>()
+        .ok()
+        .and_then(|workers| workers.to_string().parse::<i64>().ok())
+        .map(|number| {
+            let size = u32::try_from(number.unsigned_abs()).unwrap_or(u32::MAX);
+            if number > 0 {
+                Number::AtMost(size)
+            } else {
+                Number::AllBut(size.saturating_sub(1))
+            }
+        });
     if number.is_none() {
         problems.push(format!(
-            "{OWN_VARIABLE}={value:?} is not used; accepted is a whole number from 1 on, or -1 for all cores, -2 for all but one"
+            "{OWN_VARIABLE}={value:?} is not used; accepted is {GRAMMAR}"
         ));
     }
     number.map(|number| Own { number, value })

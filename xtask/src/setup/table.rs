@@ -118,6 +118,7 @@ pub const PACKAGES: &[Package] = &[
     apt("libgomp1"),
     apt("libomp5"),
     apt("python3-numpy"),
+    apt("openmpi-bin"),
     apt("fish"),
     wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
     wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
@@ -236,6 +237,7 @@ pub const LIBRARIES: &[Library] = &[
     ),
     test("python-packages", "numpy", Find::Path("")),
     test("python", "numpy", Find::Python),
+    test("mpirun", "openmpi-bin", Find::Suffix("/bin/mpirun.openmpi")),
     test("debian-python", "python3-numpy", Find::DebianPython),
     // A shell, which reads what `threadctl env` writes.
     test("fish", "fish", Find::Suffix("/bin/fish")),

@@ -1,0 +1,273 @@
+//! Real constraints on the machine that runs the tests: affinity, control groups with quotas and sets of CPUs, MPI.
+//!
+//! A hierarchy that the kernel has but that cannot be written fails its test, naming what is needed. Where the kernel
+//! has no cpu controller in a hierarchy, the test asserts that, and recorded trees are what covers it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
+
+#[path = "cores/asked.rs"]
+mod asked;
+#[path = "../../../tests/common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use asked::{Document, ask, clear, plain, program, run};
+
+/// The answer with nothing in the way.
+fn machine() -> Document {
+    ask(&mut plain(&["cores", "--json"]))
+}
+
+/// A control group that goes away with it.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(parent: &Path, name: &str) -> Self {
+        let folder = parent.join(format!("threadctl-{}-{name}", std::process::id()));
+        fs::create_dir(&folder).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; this test needs root and a cgroup hierarchy mounted for writing",
+                folder.display()
+            )
+        });
+        Group(folder)
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        let file = self.0.join(file);
+        fs::write(&file, value)
+            .unwrap_or_else(|error| panic!("{} = {value}: {error}", file.display()));
+    }
+
+    /// Runs the command in this group.
+    fn ask(&self) -> Document {
+        let mut command = Command::new("sh");
+        clear(&mut command);
+        command
+            .args(["-c", r#"echo $$ > "$1" && exec "$2" cores --json"#, "sh"])
+            .arg(self.0.join("cgroup.procs"))
+            .arg(program());
+        ask(&mut command)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Where this process's group of a v1 controller is, or `None` if the kernel has that controller in no v1 hierarchy.
+fn v1(controller: &str) -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let group = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next()?;
+        let path = parts.next()?;
+        controllers
+            .split(',')
+            .any(|known| known == controller)
+            .then(|| path.trim_start_matches('/').to_owned())
+    })?;
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|words| words[2] == "cgroup" && words[3].split(',').any(|known| known == controller))
+        .unwrap_or_else(|| {
+            panic!("the v1 hierarchy of {controller} is not mounted: mount -t cgroup -o {controller} none FOLDER")
+        })[1]
+        .to_owned();
+    Some(Path::new(&point).join(group))
+}
+
+/// Where v2 is mounted, if it has the cpu controller.
+fn v2() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|words| words[2] == "cgroup2")?[1]
+        .to_owned();
+    let controllers = fs::read_to_string(Path::new(&point).join("cgroup.controllers")).unwrap();
+    controllers
+        .split_whitespace()
+        .any(|known| known == "cpu")
+        .then(|| PathBuf::from(point))
+}
+
+/// What a quota of `quota` in 1000 per core leaves on this machine.
+fn expect(quota: u32, before: &Document) -> u32 {
+    (quota / 1000).max(1).min(before.count)
+}
+
+#[test]
+fn taskset_binds() {
+    let before = machine();
+    let first: u32 = before
+        .topology
+        .cpus
+        .split(['-', ','])
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut command = Command::new("taskset");
+    clear(&mut command);
+    command
+        .args(["-c", &first.to_string()])
+        .arg(program())
+        .args(["cores", "--json"]);
+    let bound = ask(&mut command);
+    assert_eq!(bound.count, 1);
+    assert_eq!(bound.topology.cpus, first.to_string());
+    if before.count > 1 {
+        assert_eq!(bound.constraints[bound.binding].kind, "affinity");
+    }
+}
+
+#[test]
+fn quotas_of_v1() {
+    let Some(parent) = v1("cpu") else {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        assert!(!own.contains(":cpu,") && !own.contains(":cpu:"), "{own}");
+        assert!(v2().is_some(), "the kernel has no cpu controller at all");
+        return;
+    };
+    let before = machine();
+    let group = Group::new(&parent, "quota");
+    let none = group.ask();
+    assert_eq!(none.count, before.count);
+    assert!(none.constraints.iter().all(|known| known.kind != "quota"));
+    for quota in [500, 1000, 1500] {
+        group.set("cpu.cfs_period_us", "50000");
+        group.set("cpu.cfs_quota_us", &(quota * 50).to_string());
+        let found = group.ask();
+        assert_eq!(found.count, expect(quota, &before), "{found:#?}");
+        let row = found
+            .constraints
+            .iter()
+            .find(|known| known.kind == "quota")
+            .unwrap();
+        assert_eq!(row.exact, Some(f64::from(quota) / 1000.0));
+        assert!(row.source.starts_with(group.0.to_str().unwrap()), "{row:?}");
+        if before.count > 1 {
+            assert_eq!(found.constraints[found.binding].kind, "quota");
+        }
+    }
+    group.set("cpu.cfs_quota_us", "-1");
+    assert_eq!(group.ask().count, before.count);
+}
+
+#[test]
+fn a_parents_quota_of_v1_binds_its_children() {
+    let Some(parent) = v1("cpu") else {
+        assert!(v2().is_some(), "the kernel has no cpu controller at all");
+        return;
+    };
+    let outer = Group::new(&parent, "outer");
+    let middle = Group::new(&outer.0, "middle");
+    let inner = Group::new(&middle.0, "inner");
+    outer.set("cpu.cfs_quota_us", "150000");
+    middle.set("cpu.cfs_quota_us", "100000");
+    let found = inner.ask();
+    assert_eq!(found.count, 1);
+    let exact: Vec<_> = found
+        .constraints
+        .iter()
+        .filter_map(|known| known.exact)
+        .collect();
+    assert_eq!(exact, [1.0, 1.5], "from the nearest upwards");
+    drop(inner);
+}
+
+#[test]
+fn quotas_of_v2() {
+    let Some(parent) = v2() else {
+        // The controller is bound to v1 here, or not built in; then no group of v2 has the file.
+        assert!(
+            machine()
+                .constraints
+                .iter()
+                .all(|known| !known.source.ends_with("cpu.max"))
+        );
+        assert!(
+            v1("cpu").is_some(),
+            "the kernel has no cpu controller at all"
+        );
+        return;
+    };
+    fs::write(parent.join("cgroup.subtree_control"), "+cpu")
+        .unwrap_or_else(|error| panic!("cgroup.subtree_control: {error}; this test needs root"));
+    let before = machine();
+    let outer = Group::new(&parent, "v2");
+    outer.set("cgroup.subtree_control", "+cpu");
+    let inner = Group::new(&outer.0, "inner");
+    for quota in [500, 1000, 1500] {
+        inner.set("cpu.max", &format!("{} 50000", quota * 50));
+        assert_eq!(inner.ask().count, expect(quota, &before));
+    }
+    inner.set("cpu.max", "max");
+    assert_eq!(inner.ask().count, before.count);
+    outer.set("cpu.max", "100000 100000");
+    assert_eq!(inner.ask().count, 1);
+    drop(inner);
+}
+
+#[test]
+fn a_cpuset_binds() {
+    let Some(parent) = v1("cpuset") else {
+        // With v2 the set of a group comes with its affinity, which taskset_binds covers.
+        assert!(Path::new("/sys/fs/cgroup/cgroup.controllers").exists());
+        return;
+    };
+    let before = machine();
+    let cpu = before.topology.cpus.rsplit(['-', ',']).next().unwrap();
+    let group = Group::new(&parent, "cpuset");
+    group.set("cpuset.cpus", cpu);
+    group.set("cpuset.mems", "0");
+    let found = group.ask();
+    assert_eq!((found.count, found.topology.cpus.as_str()), (1, cpu));
+    if before.count > 1 {
+        assert_eq!(found.constraints[found.binding].kind, "cpuset");
+    }
+}
+
+#[test]
+fn mpi_ranks_get_half_each_bound_or_not() {
+    let mpirun = common::library("mpirun");
+    let before = machine();
+    let half = (before.count / 2).max(1);
+    let slots = format!("slot:PE={half}");
+    for binding in [
+        &["--bind-to", "none"][..],
+        &["--bind-to", "core", "--map-by", &slots],
+    ] {
+        let mut command = Command::new(&mpirun);
+        clear(&mut command);
+        command
+            .args(["--allow-run-as-root", "--oversubscribe", "-n", "2"])
+            .args(binding)
+            .arg(program())
+            .arg("cores");
+        let text = run(&mut command);
+        let mut shares: Vec<u32> = text
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        shares.sort_unstable();
+        let larger = if binding[1] == "none" {
+            (before.count - before.count / 2).max(1)
+        } else {
+            half
+        };
+        assert_eq!(shares, [half, larger], "{binding:?}");
+    }
+}

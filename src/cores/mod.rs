@@ -32,6 +32,8 @@ mod cpus;
 mod launcher;
 pub mod split;
 mod system;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod variables;
 pub mod workers;

@@ -1,0 +1,127 @@
+//! What changes while a process runs: the calling thread's affinity and the quota of its control group, seen by
+//! `threadctl::cores()` within its 100 ms.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use threadctl::cores::{Cores, Kind, System};
+
+/// Waits until the kept answer is like this, and says how long it took.
+#[track_caller]
+fn wait_for(what: &str, mut holds: impl FnMut(&Cores) -> bool) -> Duration {
+    let began = Instant::now();
+    loop {
+        let cores = threadctl::cores();
+        if holds(&cores) {
+            return began.elapsed();
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{what} was not seen: {cores:#?}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_thread_that_is_bound_sees_it_and_others_do_not() {
+    let before = System::this().cores();
+    let cpus = before.topology().cpus.clone();
+    let first = cpus.split(['-', ',']).next().unwrap().to_owned();
+    std::thread::spawn(move || {
+        threadctl::cores();
+        let link = fs::read_link("/proc/thread-self").unwrap();
+        let tid = link.file_name().unwrap().to_str().unwrap().to_owned();
+        let status = Command::new("taskset")
+            .args(["-p", "-c", &first, &tid])
+            .output()
+            .expect("taskset: install util-linux")
+            .status;
+        assert!(status.success());
+        wait_for("the affinity", |cores| cores.topology().cpus == first);
+        assert_eq!(threadctl::cores().count(), 1);
+    })
+    .join()
+    .unwrap();
+    assert_eq!(System::this().cores().topology().cpus, cpus);
+}
+
+/// The group of this process in the hierarchy with the cpu controller, with the file for the quota and what to write
+/// there for one core and for none.
+fn hierarchy() -> (PathBuf, &'static str, &'static str, &'static str) {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let v1 = own.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let is_cpu = controllers.split(',').any(|known| known == "cpu");
+        is_cpu.then(|| path.trim_start_matches('/').to_owned())
+    });
+    let kind = if v1.is_some() { "cgroup" } else { "cgroup2" };
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|words| {
+            words[2] == kind && (v1.is_none() || words[3].split(',').any(|known| known == "cpu"))
+        })
+        .unwrap_or_else(|| panic!("no {kind} with the cpu controller is mounted; one is needed"))
+        [1]
+    .to_owned();
+    match v1 {
+        Some(path) => (
+            Path::new(&point).join(path),
+            "cpu.cfs_quota_us",
+            "100000",
+            "-1",
+        ),
+        None => {
+            fs::write(Path::new(&point).join("cgroup.subtree_control"), "+cpu").unwrap_or_else(
+                |error| panic!("cgroup.subtree_control: {error}; this test needs root"),
+            );
+            (point.into(), "cpu.max", "100000 100000", "max")
+        }
+    }
+}
+
+#[test]
+fn a_quota_that_comes_and_goes_is_seen() {
+    common::in_own_process("a_quota_that_comes_and_goes_is_seen", &[], || {
+        let (parent, file, one, none) = hierarchy();
+        let group = parent.join(format!("threadctl-changes-{}", std::process::id()));
+        fs::create_dir(&group).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; this test needs root and cgroups mounted for writing",
+                group.display()
+            )
+        });
+        let enter = |folder: &Path| {
+            fs::write(folder.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        };
+        let has_quota = |cores: &Cores| {
+            cores.constraints().iter().any(|known| {
+                known.kind == Kind::Quota && known.source.starts_with(group.to_str().unwrap())
+            })
+        };
+        let before = threadctl::cores().count();
+        enter(&group);
+        fs::write(group.join(file), one).unwrap();
+        wait_for("the quota", has_quota);
+        assert_eq!(threadctl::cores().count(), 1);
+        fs::write(group.join(file), none).unwrap();
+        wait_for("the end of the quota", |cores| !has_quota(cores));
+        assert_eq!(threadctl::cores().count(), before);
+        enter(&parent);
+        fs::remove_dir(&group).unwrap();
+    });
+}

@@ -5,8 +5,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory;
-use procfs::process::{MMapPath, MemoryMaps, Process};
-use procfs::{FromBufRead as _, ProcError, ProcResult};
+use procfs::process::{MMapPath, MemoryMaps, Process, Status};
+use procfs::{FromBufRead, ProcError, ProcResult};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -67,10 +67,10 @@ impl Target {
         let refused = |error| failed(pid, &error, "looking for it");
         let number = i32::try_from(pid).map_err(|_| no_such(pid))?;
         let mut process = Process::new(number).map_err(refused)?;
-        let mut status = process.status().map_err(refused)?;
+        let mut status: Status = read(&process, "status").map_err(refused)?;
         if status.tgid != number {
             process = Process::new(status.tgid).map_err(refused)?;
-            status = process.status().map_err(refused)?;
+            status = read(&process, "status").map_err(refused)?;
         }
         let flags = process.stat().map_err(refused)?.flags;
         if let Some(why) = no_program(&status.state, status.vmsize.is_some(), flags) {
@@ -110,15 +110,7 @@ impl Target {
     /// The files that are mapped, in the order of their addresses.
     pub fn mapped_files(&self) -> Result<Vec<MappedFile>> {
         let refused = |error: &ProcError| failed(self.pid, error, "reading what it has mapped");
-        let mut bytes = Vec::new();
-        self.process
-            .open_relative("maps")
-            .map_err(|error| refused(&error))?
-            .read_to_end(&mut bytes)
-            .map_err(|error| refused(&error.into()))?;
-        // A path that is not UTF-8 must not hide all the others.
-        let text = String::from_utf8_lossy(&bytes);
-        let maps = MemoryMaps::from_buf_read(text.as_bytes()).map_err(|error| refused(&error))?;
+        let maps: MemoryMaps = read(&self.process, "maps").map_err(|error| refused(&error))?;
         let mut files: Vec<MappedFile> = Vec::new();
         for map in maps {
             let MMapPath::Path(path) = map.pathname else {
@@ -196,6 +188,14 @@ impl Target {
             _ => Err(ended(self.pid)),
         }
     }
+}
+
+/// Reads a file of the process as procfs does, but for names that are not UTF-8: the name of the program in `status`
+/// must not hide all else, nor one path in `maps` all the others.
+fn read<T: FromBufRead>(process: &Process, file: &str) -> ProcResult<T> {
+    let mut bytes = Vec::new();
+    process.open_relative(file)?.read_to_end(&mut bytes)?;
+    T::from_buf_read(String::from_utf8_lossy(&bytes).as_bytes())
 }
 
 /// Why there is no program in a process, if there is none.

@@ -18,6 +18,18 @@ const MANIFEST: &str = "THREADCTL_TEST_LIBS";
 /// Names the one case that a child process is for.
 pub const CASE: &str = "THREADCTL_TEST_CASE";
 
+/// Beginnings of the names of variables that decide how many threads a runtime has, or how it behaves with them:
+/// `OPENBLAS_NUM_THREADS`, `OMP_THREAD_LIMIT`, `KMP_ALL_THREADS`, `MKL_DYNAMIC`, `BLIS_JC_NT`, `GOTO_NUM_THREADS` ...
+pub const THREAD_VARIABLES: &[&str] = &[
+    "OPENBLAS_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "BLIS_",
+    "GOTO_",
+];
+
 /// The path of a library of the manifest.
 pub fn library(key: &str) -> PathBuf {
     let json = manifest();
@@ -95,14 +107,7 @@ pub fn in_own_process(test: &str, environment: &[(&str, &str)], body: impl FnOnc
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     command.env(CASE, test);
     // The settings of whoever runs the tests must not decide them.
-    for variable in [
-        "OPENBLAS_NUM_THREADS",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-    ] {
-        command.env_remove(variable);
-    }
+    without_thread_variables(&mut command);
     command.envs(environment.iter().copied());
     let output = command.output().expect("the test program starts again");
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
@@ -112,6 +117,27 @@ pub fn in_own_process(test: &str, environment: &[(&str, &str)], body: impl FnOnc
         "{test} in its own process ended with {}:\n{text}",
         output.status
     );
+}
+
+/// Takes the settings of threads away from a command.
+pub fn without_thread_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if THREAD_VARIABLES.iter().any(|known| text.starts_with(known)) {
+            command.env_remove(&name);
+        }
+    }
+}
+
+/// Makes a FIFO, which blocks whoever opens it.
+pub fn make_fifo(folder: &std::path::Path) -> PathBuf {
+    let path = folder.join("fifo");
+    let made = Command::new("mkfifo")
+        .arg(&path)
+        .status()
+        .expect("mkfifo of coreutils");
+    assert!(made.success(), "mkfifo {}", path.display());
+    path
 }
 
 /// The folder with MKL and the runtimes that it loads by name, as a value for LD_LIBRARY_PATH.

@@ -5,6 +5,7 @@ pub(crate) mod cores;
 pub(crate) mod demo;
 pub(crate) mod env;
 pub(crate) mod info;
+mod special;
 
 use anyhow::Result;
 

@@ -1,13 +1,7 @@
 //! A Python process that has loaded libraries and stays alive to be looked at.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "each test file uses a part of it, and a test fails by panicking"
-)]
 
 use crate::common;
-use crate::document::{Document, THREAD_VARIABLES};
+use crate::document::Document;
 use serde_json::{Map, Value};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -40,14 +34,7 @@ impl Python {
     }
 
     fn start(mut command: Command, items: &[&str], environment: &[(&str, &str)]) -> Python {
-        for (name, _) in std::env::vars_os() {
-            if THREAD_VARIABLES
-                .iter()
-                .any(|known| name.to_string_lossy().starts_with(known))
-            {
-                command.env_remove(name);
-            }
-        }
+        common::without_thread_variables(&mut command);
         let mut child = command
             .arg(SCRIPT)
             .arg(common::library("threadpoolctl"))

@@ -1,8 +1,8 @@
 //! What `threadctl info --json` prints. A change here that takes a field away or gives it another meaning needs a new
 //! number in [`SCHEMA`]; new fields do not.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use threadctl::RuntimeInfo;
@@ -33,7 +33,8 @@ pub(crate) struct Document<'a> {
 /// A process that was looked at from outside.
 #[derive(Debug, Serialize)]
 struct Process<'a> {
-    executable: &'a Path,
+    /// Bytes that are not UTF-8 are replaced, as in the paths of the runtimes.
+    executable: Cow<'a, str>,
     /// How many threads it has.
     threads: u32,
     /// The CPUs that its first thread may run on.
@@ -68,7 +69,7 @@ impl<'a> Document<'a> {
             runtimes: &report.runtimes,
             conflicts: &report.conflicts,
             process: Some(Process {
-                executable: &report.executable,
+                executable: report.executable.to_string_lossy(),
                 threads: report.threads,
                 allowed_cpus: &report.allowed_cpus,
                 environment: &report.environment,

@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
+use crate::cmd::special;
+
 /// Machines by their number in an ELF header, as Rust names them.
 const MACHINES: &[(u16, &str)] = &[
     (3, "x86"),
@@ -23,8 +25,19 @@ const MACHINES: &[(u16, &str)] = &[
 
 /// Opens `library`, as a program that links it would.
 pub(crate) fn open(library: &Path) -> Result<()> {
-    // SAFETY: the initialisers of the library run; that is what the user asked for by naming it. No other thread of
-    // this program exists yet that they could disturb.
+    // The loader itself would wait for ever inside its open().
+    if is_path(library)
+        && let Some(what) = special::of(library)
+    {
+        return Err(anyhow!(
+            "--load {}: this is {what}; name a shared object such as libopenblas.so.0",
+            library.display()
+        ));
+    }
+    // SAFETY: the initialisers of the library run; that is what the user asked for by naming it, and that they are
+    // sound is the trust that lies in it. They may read and write the environment: this program has one thread, which
+    // is here and not at its environment. The only other threads are those of libraries opened before; they belong to
+    // code of the same trust, none calls into this program, and the loader allows them beside it.
     let opened = unsafe { Library::open(Some(library), RTLD_LAZY | RTLD_LOCAL) };
     match opened {
         Ok(library) => {
@@ -35,6 +48,11 @@ pub(crate) fn open(library: &Path) -> Result<()> {
     }
 }
 
+/// Whether it is a path for the loader too, and not a name to look up.
+fn is_path(library: &Path) -> bool {
+    library.as_os_str().as_encoded_bytes().contains(&b'/')
+}
+
 /// The loader's own words, which libloading keeps as the source.
 fn loader_text(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
@@ -43,8 +61,7 @@ fn loader_text(error: &libloading::Error) -> String {
 /// Why it could not be opened, and what to do.
 fn refusal(library: &Path, loader: &str) -> String {
     let name = library.display();
-    let is_path = library.as_os_str().as_encoded_bytes().contains(&b'/');
-    let remedy = match (is_path, Kind::of(library)) {
+    let remedy = match (is_path(library), Kind::of(library)) {
         (false, Kind::Missing) => {
             "the loader found no library of this name; give a path (with a slash), or add its folder to \
              LD_LIBRARY_PATH"
@@ -55,6 +72,7 @@ fn refusal(library: &Path, loader: &str) -> String {
         ),
         (true, Kind::Missing) => "there is no such file; check the path".to_owned(),
         (true, Kind::Unreadable(why)) => format!("the file cannot be read ({why})"),
+        (true, Kind::Special(what)) => format!("this is {what}"),
         (true, Kind::Directory) => {
             "this is a directory; name a shared object (lib*.so) in it".to_owned()
         }
@@ -81,6 +99,7 @@ fn refusal(library: &Path, loader: &str) -> String {
 enum Kind {
     Missing,
     Unreadable(String),
+    Special(&'static str),
     Directory,
     NotElf,
     Foreign(String),
@@ -89,6 +108,9 @@ enum Kind {
 
 impl Kind {
     fn of(path: &Path) -> Kind {
+        if let Some(what) = special::of(path) {
+            return Kind::Special(what);
+        }
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Kind::Missing,

@@ -2,22 +2,9 @@
 //!
 //! For each library that threadpoolctl finds, threadctl finds the same file once; every value that both report is equal;
 //! and each case says which values must be there, so that nothing passes by being null.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "../../../tests/common/mod.rs"]
-mod common;
-#[path = "info/document.rs"]
-mod document;
-#[path = "info/python.rs"]
-mod python;
-
-use document::{Document, Runtime};
-use python::Python;
+use crate::common;
+use crate::document::{Document, Runtime};
+use crate::python::Python;
 use serde_json::{Map, Value};
 use std::path::Path;
 

@@ -1,20 +1,8 @@
 //! `threadctl info --pid`: what is told of the process itself, statically linked runtimes, and every way to fail.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "../../../tests/common/mod.rs"]
-mod common;
-#[path = "info/document.rs"]
-mod document;
-#[path = "info/python.rs"]
-mod python;
-
-use document::Document;
-use python::Python;
+use crate::common;
+use crate::document::Document;
+use crate::python::Python;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -281,6 +269,24 @@ fn an_openblas_inside_the_program_is_found_there() {
         Some("openmp") => assert_eq!(own.num_threads, None),
         other => assert_eq!((other, own.num_threads), (Some("disabled"), Some(1))),
     }
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_told_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let program = folder.join(std::ffi::OsStr::from_bytes(b"cat\xff"));
+    std::fs::copy("/bin/cat", &program).unwrap();
+    let sleeper = Sleeper::start(&mut Command::new(&program));
+    let comm = format!("/proc/{}/comm", sleeper.pid());
+    // Until it is that program, it is a copy of this one.
+    let started = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::fs::read(&comm).unwrap() == b"cat\xff\n"
+    });
+    assert!(started);
+    let executable = document(&sleeper.pid()).process.unwrap().executable;
+    assert_eq!(executable, Path::new(&*program.to_string_lossy()));
 }
 
 #[test]

@@ -1,0 +1,17 @@
+//! `threadctl info`: on its own process (`load`), on others (`pid`), and against threadpoolctl (`threadpoolctl`).
+//!
+//! `document` is the contract of its JSON, `python` a process to look at.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../../../tests/common/mod.rs"]
+mod common;
+mod document;
+mod load;
+mod pid;
+mod python;
+mod threadpoolctl;

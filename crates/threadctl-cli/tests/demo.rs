@@ -9,6 +9,7 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
@@ -249,7 +250,16 @@ fn the_threads_of_a_full_run_are_seen() {
     ));
     for mode in &document.modes {
         assert!(mode.peak_runnable_threads >= 2, "{mode:?}");
+        assert!(mode.seconds.min > 0.2, "{mode:?}");
     }
+    assert!(
+        !document
+            .notes
+            .iter()
+            .any(|note| note.starts_with("Too short")),
+        "{:?}",
+        document.notes
+    );
 }
 
 #[test]
@@ -367,10 +377,125 @@ fn sizes_that_make_no_sense_are_refused() {
         threadctl().args(["demo", "--candidates", "0"]),
         &["--candidates"],
     );
-    refused(threadctl().args(["demo", "--workers", "0"]), &["--workers"]);
+    for (option, most) in [
+        ("--workers", "1024"),
+        ("--candidates", "10000"),
+        ("--rounds", "100"),
+        ("--rows", "100000"),
+    ] {
+        let least = if option == "--rows" { 2 } else { 1 };
+        let accepted = format!("{least}..={most}");
+        for value in ["0", &format!("{most}0")] {
+            refused(
+                threadctl().args(["demo", option, value]),
+                &[option, value, &accepted],
+            );
+        }
+    }
+}
+
+#[test]
+fn more_memory_than_there_is_is_refused_before_it_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.csv");
+    let rows: String = (0..100_000).map(|i| format!("{i},{}\n", i % 7)).collect();
+    std::fs::write(&file, rows).unwrap();
+    // 80 GB a matrix, two for each worker.
     refused(
-        threadctl().args(["demo", "--workers", "1000000"]),
-        &["1599 rows with 1000000 workers", "memory"],
+        threadctl()
+            .args(["demo", "--workers", "1024", "--rows", "100000", "--data"])
+            .arg(&file),
+        &["100000 rows with 1024 workers", "memory"],
+    );
+}
+
+#[test]
+fn what_would_block_is_refused_and_standard_input_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = common::make_fifo(folder.path());
+    refused(
+        threadctl().args(["demo", "--data"]).arg(&fifo),
+        &["fifo", "a FIFO", "/dev/stdin"],
+    );
+    refused(
+        threadctl().args(["demo", "--blas"]).arg(&fifo),
+        &["fifo", "a FIFO"],
+    );
+    let mut child = demo(
+        &["scipy-openblas32"],
+        &[
+            "--candidates",
+            "3",
+            "--rounds",
+            "1",
+            "--json",
+            "--data",
+            "/dev/stdin",
+        ],
+    )
+    .stdin(Stdio::piped())
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let rows: String = (0..30)
+        .map(|i| format!("{i},5;{}\n", (i * 7) % 11))
+        .collect();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), rows.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let document: Document = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((document.rows, document.features), (30, 1));
+    assert_eq!(document.data, "/dev/stdin");
+}
+
+#[test]
+fn a_library_whose_name_is_not_utf_8_is_opened_by_its_exact_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"libopenblas\xff.so.0");
+    let path = folder.path().join(name);
+    std::fs::copy(common::library("openblas-pthread"), &path).unwrap();
+    let document = document(
+        demo(
+            &[],
+            &[
+                "--rows",
+                "30",
+                "--candidates",
+                "2",
+                "--rounds",
+                "1",
+                "--json",
+                "--blas",
+            ],
+        )
+        .arg(&path),
+    );
+    assert!(
+        document.blas[0]
+            .filepath
+            .ends_with("libopenblas\u{fffd}.so.0"),
+        "{:?}",
+        document.blas
+    );
+}
+
+#[test]
+fn a_run_that_is_too_short_to_measure_says_so() {
+    let short = small_run(&["scipy-openblas32"], "openblas");
+    let noted = |document: &Document| {
+        document
+            .notes
+            .iter()
+            .any(|note| note.starts_with("Too short to measure") && note.contains("--candidates"))
+    };
+    assert!(noted(&short), "{:?}", short.notes);
+    assert!(
+        !short
+            .notes
+            .iter()
+            .any(|note| note.starts_with("Other processes")),
+        "{:?}",
+        short.notes
     );
 }
 

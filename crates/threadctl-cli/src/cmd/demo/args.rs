@@ -1,6 +1,5 @@
 //! The options of `threadctl demo`. Ranges are checked here; whether they fit the data is checked when it is read.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -32,15 +31,15 @@ pub(crate) struct DemoArgs {
     pub(crate) rows: Option<u32>,
 
     /// Combinations of hyper-parameters to score
-    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) candidates: u32,
 
     /// Threads of the outer parallel loop [default: the CPUs that this process may use]
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub(crate) workers: Option<u32>,
 
     /// How often each way runs
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
 
     /// BLAS library to open (path or file name); repeat it for a LAPACK that is a file of its own
@@ -48,7 +47,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "LIB")]
     pub(crate) blas: Vec<PathBuf>,
 
-    /// A CSV file of numbers to use in place of the wine data; the last column is the target
+    /// A CSV file of numbers to use in place of the wine data; the last column is the target. /dev/stdin works too
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) data: Option<PathBuf>,
 

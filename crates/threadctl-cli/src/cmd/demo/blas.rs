@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 
+use crate::cmd::special;
+
 /// What is tried when no library is named: each entry is a set of files that together hold BLAS and LAPACK.
 const SEARCH: &[&[&str]] = &[
     &["libopenblas.so.0"],
@@ -243,6 +245,13 @@ fn dimension(value: usize) -> Result<Int> {
 }
 
 fn open_library(file: &Path) -> Result<Library> {
+    // The loader itself would wait for ever inside its open().
+    if let Some(what) = special::of(file) {
+        bail!(
+            "cannot open the BLAS library {}: it is {what}; name a shared object such as libopenblas.so.0",
+            file.display()
+        );
+    }
     if file.to_string_lossy().contains("mkl") {
         // MKL's layers use libm without asking the linker for it; this program may not have it in global scope.
         // SAFETY: the initialisers of the C library's libm have no preconditions.

@@ -2,6 +2,7 @@
 //! candidate in a rayon loop, measures that loop only, and writes [`Event`]s.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -48,7 +49,8 @@ fn send(event: &Event) -> Result<()> {
 }
 
 fn work(job: &Job) -> Result<Run> {
-    let blas = Blas::open(&job.blas)?;
+    let files: Vec<PathBuf> = job.blas.iter().map(PathBuf::from).collect();
+    let blas = Blas::open(&files)?;
     // The first call makes MKL load its layers and OpenMP builds start their team: start-up, not measured.
     blas.gram(1, 1, &[1.0], &mut [0.0])?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -93,9 +95,17 @@ fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls
     let seconds = start.elapsed().as_secs_f64();
     let cpu_seconds = cpu_seconds() - cpu_before;
     // Before the pool is dropped: the times of ended threads cannot be read.
-    let wait_share = QueueTimes::now().wait_share_since(&queue_before);
+    let waited = QueueTimes::now().since(&queue_before);
     send(&Event::Measured)?;
-    let (libraries, notes) = describe();
+    let (libraries, mut notes) = describe();
+    let wait_share = waited.and_then(|waited| waited.share(cpu_seconds));
+    if waited.is_some() && wait_share.is_none() {
+        notes.push(format!(
+            "Queue wait of \"{}\" not known: threads that ended meanwhile did more than a tenth of the work, and what \
+             they waited cannot be read any more.",
+            job.mode.label()
+        ));
+    }
     Ok(Run {
         seconds,
         cpu_seconds,
@@ -118,7 +128,7 @@ fn describe() -> (Vec<Library>, Vec<String>) {
             internal_api: info.internal_api,
             version: info.version,
             threading_layer: info.threading_layer,
-            filepath: info.filepath,
+            filepath: info.filepath.to_string_lossy().into_owned(),
         };
         if info.concurrent_callers == ConcurrentCallers::Unsafe {
             notes.push(format!(

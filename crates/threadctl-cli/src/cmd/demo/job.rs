@@ -1,7 +1,7 @@
 //! What parent and child say to each other: one [`Job`] as JSON on the child's standard input, then one [`Event`]
 //! per line of its standard output. The last event is `Finished` or `Failed`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +43,9 @@ pub(crate) struct Job {
     pub(crate) workers: usize,
     /// CPUs that the process may use.
     pub(crate) cores: usize,
-    /// Libraries to open; none means search.
-    pub(crate) blas: Vec<PathBuf>,
+    /// Paths or names of the libraries to open; none means search. serde writes an `OsString` byte by byte, so that any
+    /// name of a file arrives as it is, UTF-8 or not.
+    pub(crate) blas: Vec<OsString>,
     /// The data.
     pub(crate) problem: Problem,
     /// What to score.
@@ -74,7 +75,8 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// CPU time of all threads.
     pub(crate) cpu_seconds: f64,
-    /// Run-queue wait over (CPU time + run-queue wait), of all threads; absent where the kernel does not count it.
+    /// Run-queue wait over (CPU time + run-queue wait), of all threads; absent where the kernel does not count it, and
+    /// where threads that have ended did too much of the work.
     pub(crate) wait_share: Option<f64>,
     /// Per candidate; absent when its matrix was not positive definite.
     pub(crate) scores: Vec<Option<f64>>,
@@ -93,8 +95,8 @@ pub(crate) struct Library {
     pub(crate) version: Option<String>,
     /// How it makes threads.
     pub(crate) threading_layer: Option<String>,
-    /// Symbolic links resolved.
-    pub(crate) filepath: PathBuf,
+    /// Symbolic links resolved. For the report only: bytes that are not UTF-8 are replaced.
+    pub(crate) filepath: String,
 }
 
 impl Library {

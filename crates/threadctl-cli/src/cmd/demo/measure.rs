@@ -16,6 +16,9 @@ use anyhow::{Context, Result};
 /// Time between two samples: a BLAS call of interest lasts longer, and looking costs well below 1 % of this.
 const PERIOD: Duration = Duration::from_millis(5);
 
+/// The part of the work that the threads must have done that are asked for their waiting.
+const COUNTED: f64 = 0.9;
+
 /// CPU time and run-queue wait of the threads of this process, in nanoseconds, by thread.
 #[derive(Debug, Default)]
 pub(crate) struct QueueTimes(HashMap<String, (u64, u64)>);
@@ -37,16 +40,34 @@ impl QueueTimes {
         Self(times)
     }
 
-    /// Wait as a share of CPU time plus wait, from `earlier` until these times. A thread that is new since then
-    /// counts whole; one that has ended does not count.
-    pub(crate) fn wait_share_since(&self, earlier: &Self) -> Option<f64> {
+    /// What was added from `earlier` until these times; `None` if nothing. A thread that is new since then counts
+    /// whole; one that has ended cannot be asked, so it does not count.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Waited> {
         let (mut ran, mut waited) = (0, 0);
         for (thread, &(run, wait)) in &self.0 {
             let (run_before, wait_before) = earlier.0.get(thread).copied().unwrap_or_default();
             ran += run.saturating_sub(run_before);
             waited += wait.saturating_sub(wait_before);
         }
-        (ran + waited > 0).then(|| waited as f64 / (ran + waited) as f64)
+        (ran + waited > 0).then_some(Waited { ran, waited })
+    }
+}
+
+/// CPU time and run-queue wait, in nanoseconds, of the threads that could be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waited {
+    ran: u64,
+    waited: u64,
+}
+
+impl Waited {
+    /// Wait as a share of CPU time plus wait. `None` when less than [`COUNTED`] of the CPU time of the process
+    /// (`cpu_seconds`, which has the ended threads in it) is that of threads that could be asked: some libraries make
+    /// threads for each call, and a share of the rest would pass for one of all.
+    pub(crate) fn share(self, cpu_seconds: f64) -> Option<f64> {
+        let ran = self.ran as f64;
+        (ran * 1e-9 >= COUNTED * cpu_seconds)
+            .then(|| self.waited as f64 / (ran + self.waited as f64))
     }
 }
 
@@ -63,11 +84,21 @@ fn is_runnable(stat: &[u8]) -> bool {
     after_name.is_some_and(|at| stat.get(at + 2) == Some(&b'R'))
 }
 
+/// What a [`Sampler`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peak {
+    /// The most threads that one sample saw runnable. A sample visits one thread after another, so it can be off by
+    /// threads that woke or slept within these microseconds.
+    pub(crate) runnable: usize,
+    /// How many samples were taken.
+    pub(crate) samples: usize,
+}
+
 /// A thread that counts another process's runnable threads until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<usize>>,
+    thread: Option<JoinHandle<Peak>>,
 }
 
 impl Drop for Sampler {
@@ -89,9 +120,10 @@ impl Sampler {
             .name("sampler".to_owned())
             .spawn(move || {
                 let mut tasks = Tasks::of(pid);
-                let mut peak = 0;
+                let mut peak = Peak::default();
                 while !seen.load(Ordering::Relaxed) {
-                    peak = peak.max(tasks.runnable());
+                    peak.runnable = peak.runnable.max(tasks.runnable());
+                    peak.samples += 1;
                     thread::sleep(PERIOD);
                 }
                 peak
@@ -103,15 +135,14 @@ impl Sampler {
         })
     }
 
-    /// Ends sampling; the most threads that one sample saw runnable. A sample visits one thread after another, so
-    /// it can be off by threads that woke or slept within these microseconds.
-    pub(crate) fn stop(mut self) -> usize {
+    /// Ends sampling and tells what was seen.
+    pub(crate) fn stop(mut self) -> Peak {
         self.stop.store(true, Ordering::Relaxed);
         // The sampling loop has nothing that panics; if it did, there would be no peak to report.
         self.thread
             .take()
             .and_then(|thread| thread.join().ok())
-            .unwrap_or(0)
+            .unwrap_or_default()
     }
 }
 
@@ -157,6 +188,7 @@ impl Tasks {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::*;
+    use crate::cmd::demo::test_libraries as libraries;
 
     #[test]
     fn the_state_is_found_behind_any_name() {
@@ -176,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_counts_new_threads_and_forgets_ended_ones() {
+    fn the_share_counts_new_threads_and_is_not_told_for_too_few() {
         let times = |list: &[(&str, u64, u64)]| {
             QueueTimes(
                 list.iter()
@@ -186,27 +218,92 @@ mod tests {
         };
         let before = times(&[("1", 100, 50), ("2", 7, 7)]);
         let after = times(&[("1", 160, 60), ("3", 20, 10)]);
-        assert_eq!(after.wait_share_since(&before), Some(0.2));
-        assert_eq!(times(&[]).wait_share_since(&before), None);
+        let waited = after.since(&before).unwrap();
+        assert_eq!((waited.ran, waited.waited), (80, 20));
+        assert_eq!(waited.share(80e-9), Some(0.2));
+        assert_eq!(waited.share(88e-9), Some(0.2), "thread 2 did a little");
+        assert_eq!(waited.share(90e-9), None, "thread 2 did too much");
+        assert_eq!(times(&[]).since(&before), None);
     }
 
-    #[test]
-    fn a_spinning_thread_of_this_process_is_seen_and_gone_when_it_ends() {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let before = Tasks::of(std::process::id()).open.len();
+    /// Keeps a core busy until it is told to stop; tells the number of its thread.
+    fn spin(stop: &Arc<AtomicBool>) -> (JoinHandle<()>, std::ffi::OsString) {
+        let seen = Arc::clone(stop);
+        let (tell, told) = std::sync::mpsc::channel();
         let spinning = thread::spawn(move || {
+            // A link to PID/task/TID.
+            let own = fs::read_link("/proc/thread-self").unwrap();
+            tell.send(own.file_name().unwrap().to_owned()).unwrap();
             while !seen.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
         });
-        let sampler = Sampler::start(std::process::id()).unwrap();
-        thread::sleep(PERIOD * 4);
-        stop.store(true, Ordering::Relaxed);
-        spinning.join().unwrap();
-        // The sampler itself runs while it looks, so two at least.
-        assert!(sampler.stop() >= 2);
-        assert_eq!(before, 0);
+        (spinning, told.recv().unwrap())
+    }
+
+    fn name_of(test: &str) -> String {
+        format!("{}::{test}", module_path!().split_once("::").unwrap().1)
+    }
+
+    #[test]
+    fn a_spinning_thread_of_this_process_is_seen_and_gone_when_it_ends() {
+        let test = name_of("a_spinning_thread_of_this_process_is_seen_and_gone_when_it_ends");
+        // Where no other test has threads.
+        libraries::in_own_process(&test, &[], || {
+            let settled = |tasks: &mut Tasks, wanted: usize| {
+                // A thread that was just made or has just ended is not asleep or gone at once.
+                (0..400).any(|_| {
+                    thread::sleep(PERIOD);
+                    tasks.runnable() == wanted
+                })
+            };
+            let mut tasks = Tasks::of(std::process::id());
+            assert!(settled(&mut tasks, 1), "only the thread that looks");
+            let stop = Arc::new(AtomicBool::new(false));
+            let (spinning, number) = spin(&stop);
+            let sampler = Sampler::start(std::process::id()).unwrap();
+            assert!(settled(&mut tasks, 2), "the spinning one too");
+            assert!(tasks.open.contains_key(&number));
+            thread::sleep(PERIOD * 4);
+            let peak = sampler.stop();
+            // The sampler is runnable while it looks.
+            assert!(peak.runnable >= 2 && peak.samples >= 2, "{peak:?}");
+
+            stop.store(true, Ordering::Relaxed);
+            spinning.join().unwrap();
+            assert!(settled(&mut tasks, 1), "it has ended");
+            assert!(!tasks.open.contains_key(&number));
+        });
+    }
+
+    #[test]
+    fn the_work_of_threads_that_have_ended_makes_the_share_unknown() {
+        let test = name_of("the_work_of_threads_that_have_ended_makes_the_share_unknown");
+        libraries::in_own_process(&test, &[], || {
+            let work = |most: Duration| {
+                let stop = Arc::new(AtomicBool::new(false));
+                let (spinning, _) = spin(&stop);
+                thread::sleep(most);
+                (stop, spinning)
+            };
+            let cpu_seconds = || {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+                time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+            };
+            let (before, cpu_before) = (QueueTimes::now(), cpu_seconds());
+            let (stop, spinning) = work(Duration::from_millis(300));
+            let while_it_lives = QueueTimes::now().since(&before).unwrap();
+            let share = while_it_lives.share(cpu_seconds() - cpu_before);
+            assert!(share.is_some(), "{while_it_lives:?}");
+
+            stop.store(true, Ordering::Relaxed);
+            spinning.join().unwrap();
+            // Joined is not yet gone from /proc.
+            thread::sleep(Duration::from_millis(100));
+            let ended = QueueTimes::now().since(&before).unwrap();
+            let cpu = cpu_seconds() - cpu_before;
+            assert_eq!(ended.share(cpu), None, "{ended:?} of {cpu} s");
+        });
     }
 
     #[test]

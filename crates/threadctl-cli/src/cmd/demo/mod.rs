@@ -1,6 +1,6 @@
 //! `threadctl demo`: Gaussian-process model selection, run three ways, each in a child process of its own.
 //!
-//! `data` reads and prepares, `gp` is the model on top of `blas`, `child` runs it one way, `parent` follows a child
+//! `read` and `data` read and prepare, `gp` is the model on top of `blas`, `child` runs it one way, `parent` follows a child
 //! and samples it (`measure`), `job` is what the two say to each other, `report` is what the user gets.
 
 pub(crate) mod args;
@@ -11,11 +11,13 @@ mod gp;
 mod job;
 mod measure;
 mod parent;
+mod read;
 mod report;
 mod sharing;
 #[cfg(test)]
 #[path = "../../../../../tests/common/mod.rs"]
 mod test_libraries;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -39,13 +41,19 @@ const AGREEMENT: f64 = 1e-6;
 /// below this.
 const QUIET: f64 = 0.1;
 
+/// A run shorter than this says nothing about threads.
+const LONG_ENOUGH: f64 = 0.2;
+
+/// Nor does one with fewer samples of its runnable threads.
+const ENOUGH_SAMPLES: usize = 20;
+
 /// Runs the demo and prints its report.
 pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let workers = args.workers.map_or(cores, NonZeroUsize::get);
+    let workers = args.workers.map_or(cores, |workers| workers as usize);
     let rounds = args.rounds as usize;
     let table = match &args.data {
-        Some(path) => data::read_csv(path)?,
+        Some(path) => read::read_csv(path)?,
         None => data::wine(),
     };
     let (problem, left_out) = table.prepare(args.rows.map(|rows| rows as usize))?;
@@ -71,7 +79,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
         mode: Mode::Defaults,
         workers,
         cores,
-        blas: args.blas.clone(),
+        blas: args.blas.iter().map(Into::into).collect(),
         problem,
         candidates,
     };
@@ -102,7 +110,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
             args.candidates
         ));
     }
-    notes.extend(busy_machine(&modes, workers, cores));
+    // The waits of a run that is too short are no evidence of others either.
+    notes.extend(too_short(&observed).or_else(|| busy_machine(&modes, workers, cores)));
     let complaint = complaint(&runs, job.candidates.len());
     let document = Document {
         schema: report::SCHEMA,
@@ -187,7 +196,7 @@ fn mode_report(
         cores_used,
         peak_runnable_threads: observed
             .iter()
-            .map(|observed| observed.peak_runnable)
+            .map(|observed| observed.peak.runnable)
             .max()
             .unwrap_or(0),
         run_queue_wait_share: spread(&|run| run.wait_share),
@@ -200,6 +209,27 @@ fn mode_report(
         }),
         not_positive_definite: scores.iter().filter(|score| score.is_none()).count(),
     })
+}
+
+/// A warning when a run was over before there was anything to measure: a thread's CPU time is counted when the clock of
+/// the kernel ticks (4 ms or so), and the samples of runnable threads are as far apart.
+fn too_short(observed: &[Vec<Observed>]) -> Option<String> {
+    let (mode, shortest) = Mode::ALL
+        .iter()
+        .zip(observed)
+        .flat_map(|(mode, observed)| observed.iter().map(move |observed| (mode, observed)))
+        .filter(|(_, observed)| {
+            observed.run.seconds < LONG_ENOUGH || observed.peak.samples < ENOUGH_SAMPLES
+        })
+        .min_by(|(_, a), (_, b)| a.run.seconds.total_cmp(&b.run.seconds))?;
+    Some(format!(
+        "Too short to measure: a run of \"{}\" took {:.3} s and gave {} samples, where {LONG_ENOUGH} s and \
+         {ENOUGH_SAMPLES} are needed. Ratio, cores used, peak and queue wait are noise; use more --candidates or \
+         --rows.",
+        mode.label(),
+        shortest.run.seconds,
+        shortest.peak.samples
+    ))
 }
 
 /// A warning when others used the machine. With BLAS at 1 and no more workers than cores nothing of ours competes, so
@@ -298,6 +328,7 @@ fn ensure_memory(n: usize, workers: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::measure::Peak;
     use super::*;
 
     fn run(scores: &[Option<f64>], wait_share: f64) -> Run {
@@ -358,11 +389,31 @@ mod tests {
     }
 
     #[test]
+    fn a_run_with_too_little_time_or_too_few_samples_is_called_too_short() {
+        let note = |seconds, samples| {
+            let mut run = run(&[None], 0.0);
+            run.seconds = seconds;
+            let peak = Peak {
+                runnable: 2,
+                samples,
+            };
+            too_short(&[vec![Observed { run, peak }]])
+        };
+        assert_eq!(note(0.2, 20), None);
+        let time = note(0.1, 20).unwrap();
+        assert!(
+            time.contains("\"defaults\" took 0.100 s and gave 20 samples"),
+            "{time}"
+        );
+        assert!(note(0.3, 5).unwrap().contains("gave 5 samples"));
+    }
+
+    #[test]
     fn a_busy_machine_is_told_by_the_run_that_nothing_of_ours_disturbs() {
         let note = |wait, workers| {
             let observed = [Observed {
                 run: run(&[None], wait),
-                peak_runnable: 2,
+                peak: Peak::default(),
             }];
             let modes = [mode_report(Mode::BlasAtOne, &observed, None, &gp::grid(1)).unwrap()];
             busy_machine(&modes, workers, 2)

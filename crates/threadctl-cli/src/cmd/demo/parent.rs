@@ -3,42 +3,23 @@
 //! Invariant: whatever way a run ends, its child is no longer running afterwards, and how it ended is not lost.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use super::child::SUBCOMMAND;
 use super::job::{Event, Job, Mode, Run};
-use super::measure::Sampler;
-
-/// The variables by which people set the threads of BLAS libraries. They are taken away from every child, so that
-/// "defaults" means the library's, and set to 1 for [`Mode::BlasAtOne`].
-const THREAD_VARIABLES: &[&str] = &[
-    "OPENBLAS_NUM_THREADS",
-    "OPENBLAS_DEFAULT_NUM_THREADS",
-    "GOTO_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-];
-
-/// These would override the above; they are taken away only.
-const FINER_VARIABLES: &[&str] = &[
-    "MKL_DOMAIN_NUM_THREADS",
-    "BLIS_JC_NT",
-    "BLIS_PC_NT",
-    "BLIS_IC_NT",
-    "BLIS_JR_NT",
-    "BLIS_IR_NT",
-];
+use super::measure::{Peak, Sampler};
+use super::variables::VARIABLES;
 
 /// One run, as seen from inside and outside.
 #[derive(Debug)]
 pub(crate) struct Observed {
     /// What the child measured.
     pub(crate) run: Run,
-    /// The most threads seen runnable in one sample of the measured part.
-    pub(crate) peak_runnable: usize,
+    /// The threads seen runnable during the measured part.
+    pub(crate) peak: Peak,
 }
 
 /// Runs `job` in a child; `scored` is called after each candidate.
@@ -47,17 +28,7 @@ pub(crate) struct Observed {
 /// When the child cannot be started, reports a failure, or ends without a result.
 pub(crate) fn observe(job: &Job, scored: impl Fn()) -> Result<Observed> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut command = Command::new(program);
-    command
-        .arg(SUBCOMMAND)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    for variable in THREAD_VARIABLES.iter().chain(FINER_VARIABLES) {
-        command.env_remove(variable);
-    }
-    if job.mode == Mode::BlasAtOne {
-        command.envs(THREAD_VARIABLES.iter().map(|variable| (variable, "1")));
-    }
+    let mut command = child_command(&program, job.mode);
     let mut child = Reaped(command.spawn().context("cannot start a child process")?);
     let followed = follow(&mut child.0, job, scored);
     match followed {
@@ -78,6 +49,22 @@ pub(crate) fn observe(job: &Job, scored: impl Fn()) -> Result<Observed> {
     }
 }
 
+/// The child's command: whatever the user's environment says of threads, it decides no run.
+fn child_command(program: &Path, mode: Mode) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg(SUBCOMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    for variable in VARIABLES {
+        match (mode, variable.at_one) {
+            (Mode::BlasAtOne, Some(value)) => command.env(variable.name, value),
+            _ => command.env_remove(variable.name),
+        };
+    }
+    command
+}
+
 /// `None` when the child's output ended without a result.
 fn follow(child: &mut Child, job: &Job, scored: impl Fn()) -> Result<Option<Observed>> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -89,18 +76,15 @@ fn follow(child: &mut Child, job: &Job, scored: impl Fn()) -> Result<Option<Obse
     drop(stdin);
 
     let mut sampler = None;
-    let mut peak_runnable = 0;
+    let mut peak = Peak::default();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cannot read from the child")?;
         match serde_json::from_str(&line).with_context(|| format!("the child wrote {line:?}"))? {
             Event::Started => sampler = Some(Sampler::start(child.id())?),
             Event::Scored => scored(),
-            Event::Measured => peak_runnable = sampler.take().map_or(0, Sampler::stop),
+            Event::Measured => peak = sampler.take().map(Sampler::stop).unwrap_or_default(),
             Event::Finished(run) => {
-                return Ok(Some(Observed {
-                    run: *run,
-                    peak_runnable,
-                }));
+                return Ok(Some(Observed { run: *run, peak }));
             }
             Event::Failed(reason) => bail!(reason),
         }
@@ -123,5 +107,53 @@ impl Drop for Reaped {
         // Both fail when the child was already waited for, which is what is wanted.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    fn changes(mode: Mode) -> BTreeMap<String, Option<String>> {
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        child_command(Path::new("threadctl"), mode)
+            .get_envs()
+            .map(|(name, value)| (text(name), value.map(text)))
+            .collect()
+    }
+
+    #[test]
+    fn no_variable_of_the_user_decides_a_run_at_the_defaults_or_under_threadctl() {
+        for mode in [Mode::Defaults, Mode::Threadctl] {
+            let changes = changes(mode);
+            assert_eq!(changes.len(), VARIABLES.len());
+            for (name, value) in changes {
+                assert_eq!(value, None, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn blas_at_one_sets_the_variables_of_every_library_and_removes_what_overrides_them() {
+        let changes = changes(Mode::BlasAtOne);
+        for name in [
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "BLIS_NUM_THREADS",
+            "OMP_NUM_THREADS",
+        ] {
+            assert_eq!(changes[name].as_deref(), Some("1"), "{name}");
+        }
+        for name in [
+            "MKL_DOMAIN_NUM_THREADS",
+            "MKL_DYNAMIC",
+            "BLIS_JC_NT",
+            "OMP_THREAD_LIMIT",
+        ] {
+            assert_eq!(changes[name], None, "{name}");
+        }
     }
 }

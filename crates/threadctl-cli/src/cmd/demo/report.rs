@@ -68,7 +68,8 @@ pub(crate) struct ModeReport {
     pub(crate) cores_used: Spread,
     /// Most threads runnable in one sample, of all rounds.
     pub(crate) peak_runnable_threads: usize,
-    /// Run-queue wait over thread time (0 to 1); null where the kernel does not count it.
+    /// Run-queue wait over thread time (0 to 1); null where the kernel does not count it, and where in some round the
+    /// threads that can be asked did less than 90 % of the work (a note says so).
     pub(crate) run_queue_wait_share: Option<Spread>,
     /// The best candidate; null when none could be scored.
     pub(crate) chosen: Option<Chosen>,

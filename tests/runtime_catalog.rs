@@ -109,7 +109,7 @@ fn accelerate_is_reported_without_a_number() {
         let info = runtime.info();
         assert_eq!(info.num_threads, None);
         assert!(info.unknown.contains_key("num_threads"));
-        assert_eq!(info.setter_scope, SetterScope::Fixed);
+        assert_eq!(info.setter_scope, SetterScope::Unknown);
     });
 }
 

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::runtime::catalog;
 use crate::runtime::describe::PLAIN;
 use crate::runtime::scan::{self, Identity};
-use crate::runtime::{RuntimeInfo, conflicts_among, rayon};
+use crate::runtime::{RuntimeInfo, openmp, rayon};
 use image::Image;
 use outside::Outside;
 use std::collections::BTreeMap;
@@ -145,18 +145,19 @@ pub fn inspect(pid: u32) -> Result<ProcessReport> {
         one_per_process: found.one_per_process,
         rank: found.rank,
     });
-    let runtimes: Vec<RuntimeInfo> = found.into_iter().map(|found| found.info).collect();
-    let paths: Vec<String> = runtimes
+    let llvm_openmp: Vec<String> = found
         .iter()
-        .map(|runtime| runtime.filepath.display().to_string())
+        .filter(|found| found.is_llvm_openmp)
+        .map(|found| found.info.filepath.display().to_string())
         .collect();
+    let runtimes: Vec<RuntimeInfo> = found.into_iter().map(|found| found.info).collect();
     Ok(ProcessReport {
         pid: target.pid,
         executable,
         threads: target.threads,
         allowed_cpus: CpuList::of_ranges(&target.allowed_cpus),
         environment,
-        conflicts: conflicts_among(&paths),
+        conflicts: openmp::conflict_among(&llvm_openmp).into_iter().collect(),
         runtimes,
         unreadable,
     })
@@ -167,6 +168,7 @@ struct Found {
     info: RuntimeInfo,
     one_per_process: bool,
     rank: usize,
+    is_llvm_openmp: bool,
 }
 
 /// The runtime that a library is, by the rules of the scan in this process: its name, and a symbol that it exports.
@@ -184,6 +186,7 @@ fn in_library(image: &Image, file: &MappedFile, name: &str, beside: &[String]) -
             info: outside::describe(row, prefix, &outside),
             one_per_process: row.one_per_process,
             rank,
+            is_llvm_openmp: image.exports(openmp::LLVM_SYMBOL),
         })
     })
 }
@@ -204,6 +207,7 @@ fn in_program(image: &Image, file: &MappedFile, beside: &[String]) -> Vec<Found>
                 info: outside::describe(row, "", &outside(affixes)),
                 one_per_process: row.one_per_process,
                 rank: usize::MAX,
+                is_llvm_openmp: row.user_api == "openmp" && image.has(openmp::LLVM_SYMBOL),
             })
         })
         .collect();
@@ -215,6 +219,7 @@ fn in_program(image: &Image, file: &MappedFile, beside: &[String]) -> Vec<Found>
             info: outside::rayon(&outside(PLAIN)),
             one_per_process: true,
             rank: 0,
+            is_llvm_openmp: false,
         });
     }
     found

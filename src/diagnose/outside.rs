@@ -406,6 +406,7 @@ impl Facts {
                 .unwrap_or_default(),
             interface: outside.affixes.interface(integers),
             tested,
+            domains: None,
             current_backend: None,
             available_backends: None,
             loaded_backends: None,

@@ -144,6 +144,7 @@ pub(crate) fn is_catalog_symbol(name: &str) -> bool {
         "openblas_",
         "omp_get_max_threads",
         "omp_set_num_threads",
+        openmp::LLVM_SYMBOL,
         "bli_thread_",
         "bli_info_get_",
         "bli_arch_",

@@ -9,13 +9,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::call::{GetInt, GetText, SetInt};
 use crate::sys::library::Library;
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Reads and sets the threads of a library in whatever way it needs.
 ///
-/// Called from any thread, and only while the library is loaded. It should not panic: a panic leaves a limit unset.
+/// Called from any thread, and only while the library is loaded; dropped whenever, so its `Drop` must not call the
+/// library. It should not panic: a panic leaves a limit unset. A number of 0 counts as 1.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -201,13 +203,11 @@ impl Registration {
             ));
         }
         rows.push(Arc::new(self));
-        drop(rows);
-        super::scan::forget();
         Ok(())
     }
 
     /// What is found in `subject`, if it is this runtime.
-    pub(super) fn describe(&self, subject: &Subject<'_>) -> Option<Description> {
+    pub(super) fn describe(&self, subject: &Subject<'_>, base: usize) -> Option<Description> {
         let library = subject.library;
         let common = Description {
             interface: PLAIN.interface(Integers::Unknown),
@@ -216,6 +216,10 @@ impl Registration {
         };
         match &self.means {
             Means::Symbols { get, set } => {
+                // A library that only depends on it is another one.
+                if !library.defines(get, base) {
+                    return None;
+                }
                 // SAFETY: promised by the caller of `with_functions`.
                 let (get, set) =
                     unsafe { (GetInt::find(library, get)?, SetInt::find(library, set)?) };
@@ -233,7 +237,16 @@ impl Registration {
                 })
             }
             Means::Open(open) => {
-                let controller = open(&LoadedLibrary(library))?;
+                let found = catch_unwind(AssertUnwindSafe(|| open(&LoadedLibrary(library))));
+                // The user's code: what it panics with may panic again when dropped.
+                let controller = found.unwrap_or_else(|payload| {
+                    std::mem::forget(payload);
+                    tracing::warn!(
+                        runtime = self.internal_api,
+                        "the registered `open` panicked"
+                    );
+                    None
+                })?;
                 Some(Description {
                     pool: Pool::Asked(Reader::Custom(Arc::clone(&controller))),
                     process: Some(Functions::Custom(controller)),
@@ -254,6 +267,11 @@ impl std::fmt::Debug for Registration {
 }
 
 static ROWS: RwLock<Vec<Arc<Registration>>> = RwLock::new(Vec::new());
+
+/// How many rows are registered.
+pub(super) fn count() -> usize {
+    ROWS.read().unwrap_or_else(PoisonError::into_inner).len()
+}
 
 /// The registered rows so far.
 pub(super) fn rows() -> Vec<Arc<Registration>> {

@@ -5,7 +5,7 @@
 //! through a [`Setting`](super::setting::Setting), which holds that library.
 
 use super::info::{ConcurrentCallers, Integers, Interface};
-use crate::sys::call::{GetInt, MapInt, SetInt};
+use crate::sys::call::{GetInt, GetLong, MapInt, SetInt, SetLong};
 use crate::sys::library::Library;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub(crate) struct Description {
     pub process: Option<Functions>,
     pub thread: Option<Functions>,
     pub flexiblas: Option<super::flexiblas::Functions>,
+    /// One of those OpenMP runtimes of which a process bears only one.
+    pub llvm_openmp: bool,
 }
 
 /// How the number of threads can be known.
@@ -35,14 +37,15 @@ pub(crate) enum Pool {
     /// The library has no such function.
     #[default]
     Silent,
-    /// It must be neither asked nor set, and why.
-    Unsafe(&'static str),
+    /// It is neither asked nor set, and why.
+    LeftAlone(&'static str),
 }
 
 /// Reads a number of threads.
 #[derive(Clone)]
 pub(crate) enum Reader {
     C(GetInt),
+    Long(GetLong),
     Custom(Arc<dyn super::custom::Controller>),
 }
 
@@ -51,6 +54,18 @@ pub(crate) enum Reader {
 pub(crate) enum Functions {
     /// `int get(void)`, `void set(int)`: what `get` returned is what `set` restores.
     Plain { get: GetInt, set: SetInt },
+    /// The same with 64 bits, and numbers of threads per loop that go before the one that is set (BLIS).
+    Ways {
+        get: GetLong,
+        set: SetLong,
+        ways: [Option<GetLong>; 5],
+    },
+    /// As `Plain`, and `int domain(int)`: the number for a part of the library, which goes before the whole's (MKL).
+    Domains {
+        get: GetInt,
+        set: SetInt,
+        domain: MapInt,
+    },
     /// `int get(void)`, `int set(int)`: `set` returns the value that restores, 0 for "none of its own".
     ReturnsPrevious { get: GetInt, set: MapInt },
     /// A controller of the user's own.
@@ -62,6 +77,8 @@ impl Functions {
     pub(crate) fn key(&self) -> usize {
         match self {
             Functions::Plain { set, .. } => set.address(),
+            Functions::Ways { set, .. } => set.address(),
+            Functions::Domains { set, .. } => set.address(),
             Functions::ReturnsPrevious { set, .. } => set.address(),
             Functions::Custom(controller) => Arc::as_ptr(controller).cast::<()>() as usize,
         }
@@ -72,6 +89,7 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Reader::C(_) => "Reader::C",
+            Reader::Long(_) => "Reader::Long",
             Reader::Custom(_) => "Reader::Custom",
         })
     }
@@ -115,8 +133,16 @@ impl Affixes {
 pub(crate) struct Subject<'a> {
     pub library: &'a Library,
     pub affixes: Affixes,
-    /// The names of all files loaded beside it.
+    pub around: Around<'a>,
+}
+
+/// What is loaded in the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// The names of all files.
     pub beside: &'a [String],
+    /// The names of the files that are an LLVM or Intel OpenMP runtime.
+    pub llvm_openmp: &'a [String],
 }
 
 impl Subject<'_> {
@@ -132,6 +158,9 @@ impl Subject<'_> {
 
     /// Whether a file whose name starts so is loaded in the process.
     pub(crate) fn is_beside(&self, prefix: &str) -> bool {
-        self.beside.iter().any(|name| name.starts_with(prefix))
+        self.around
+            .beside
+            .iter()
+            .any(|name| name.starts_with(prefix))
     }
 }

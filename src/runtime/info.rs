@@ -43,6 +43,9 @@ pub struct RuntimeInfo {
     pub interface: Interface,
     /// Whether this kind of runtime is covered by the project's tests with the real library.
     pub tested: bool,
+    /// MKL: the limit of each domain that a program may limit apart.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub domains: Option<BTreeMap<String, u32>>,
     /// FlexiBLAS: the backend that calls go to.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub current_backend: Option<String>,

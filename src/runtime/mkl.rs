@@ -21,6 +21,9 @@ const LAYERS: &[(i32, &str)] = &[
     (4, "tbb"),
 ];
 
+/// The domains whose limits a program may set apart (`mkl_service.h`), of those that matter here.
+pub(crate) const LIMITED_DOMAINS: &[(&str, i32)] = &[("blas", 1), ("lapack", 5)];
+
 /// With the split libraries, the layer is the one that is loaded.
 pub(crate) const LAYER_FILES: &[(&str, &str)] = &[
     ("libmkl_intel_thread", "intel"),
@@ -36,18 +39,19 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
     if openmp::would_clash_with_intel(subject) && may_bring_intel(threading_layer(subject)) {
         return Description {
             concurrent_callers: ConcurrentCallers::Safe,
-            pool: Pool::Unsafe(openmp::CLASH),
+            pool: Pool::LeftAlone(openmp::CLASH_WITH_MKL),
             ..Description::default()
         };
     }
     // SAFETY: the catalog's check made sure that this is MKL; `mkl_service.h` declares these types, and its service
     // functions may be called from any thread.
-    let (version, get, set, set_local) = unsafe {
+    let (version, get, set, set_local, domain) = unsafe {
         (
             FillText::find(library, "MKL_Get_Version_String"),
             GetInt::find(library, "MKL_Get_Max_Threads"),
             SetInt::find(library, "MKL_Set_Num_Threads"),
             MapInt::find(library, "MKL_Set_Num_Threads_Local"),
+            MapInt::find(library, "MKL_Domain_Get_Max_Threads"),
         )
     };
     // SAFETY: the library is borrowed by `subject`.
@@ -67,11 +71,14 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
         max_threads: (layer == Some("sequential")).then_some(1),
         concurrent_callers: ConcurrentCallers::Safe,
         pool: get.map_or(Pool::Silent, |get| Pool::Asked(Reader::C(get))),
-        process: get.zip(set).map(|(get, set)| Functions::Plain { get, set }),
+        process: get.zip(set).map(|(get, set)| match domain {
+            Some(domain) => Functions::Domains { get, set, domain },
+            None => Functions::Plain { get, set },
+        }),
         thread: get
             .zip(set_local)
             .map(|(get, set)| Functions::ReturnsPrevious { get, set }),
-        flexiblas: None,
+        ..Description::default()
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) mod mkl;
 mod names;
 mod one;
 pub(crate) mod openblas;
-mod openmp;
+pub(crate) mod openmp;
 mod probe;
 pub(crate) mod rayon;
 pub(crate) mod scan;
@@ -27,8 +27,6 @@ pub use info::{ConcurrentCallers, Integers, Interface, RuntimeInfo, SetterScope}
 pub(crate) use names::{Names, names};
 pub use one::Runtime;
 pub(crate) use setting::{Saved, Setting};
-
-use std::path::Path;
 
 /// Finds every runtime that is loaded in this process now.
 ///
@@ -122,9 +120,10 @@ impl Runtimes {
         let files: Vec<_> = self
             .0
             .iter()
+            .filter(|runtime| runtime.is_llvm_openmp())
             .map(|runtime| runtime.filepath().display().to_string())
             .collect();
-        conflicts_among(&files)
+        openmp::conflict_among(&files).into_iter().collect()
     }
 }
 
@@ -140,24 +139,5 @@ impl<'a> IntoIterator for &'a Runtimes {
 impl FromIterator<Runtime> for Runtimes {
     fn from_iter<I: IntoIterator<Item = Runtime>>(runtimes: I) -> Self {
         Runtimes(runtimes.into_iter().collect())
-    }
-}
-
-/// The combinations of runtime files that are known to fail together.
-pub(crate) fn conflicts_among(files: &[String]) -> Vec<String> {
-    let of = |prefix: &str| {
-        files.iter().find(|path| {
-            Path::new(path)
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
-        })
-    };
-    let [llvm, intel] = openmp::CLASHING;
-    match (of(llvm), of(intel)) {
-        (Some(llvm), Some(intel)) => vec![format!(
-            "{llvm} (LLVM OpenMP) and {intel} (Intel OpenMP) are both loaded: they are one code base, and the one \
-             that is initialised second ends the program or corrupts the other; load only one of them"
-        )],
-        _ => Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::library::Library;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One runtime of this process. Clones are cheap and share it; while one lives, its library stays loaded.
 ///
@@ -44,15 +44,18 @@ pub(super) struct Kind {
     pub(super) one_per_process: bool,
     /// Which of several files of one runtime counts: the lowest.
     pub(super) rank: usize,
-    pub(super) reach: OnceLock<Reaches>,
+    /// Found out at the first question, and kept once it is final.
+    pub(super) reach: Mutex<Option<Reaches>>,
 }
 
 /// What the probe found for the setters of a runtime: which one to use for which scope.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reaches {
     process: Option<Which>,
     thread: Option<Which>,
-    /// A setter gave no answer.
+    /// A setter took no higher number, and has no lower one.
+    capped: bool,
+    /// A setter gave no answer this time.
     untold: bool,
 }
 
@@ -83,7 +86,7 @@ impl Kind {
                 .iter()
                 .position(|known| *known == prefix)
                 .unwrap_or(usize::MAX),
-            reach: OnceLock::new(),
+            reach: Mutex::new(None),
         }
     }
 
@@ -105,7 +108,7 @@ impl Kind {
             tested: false,
             one_per_process: false,
             rank: 0,
-            reach: OnceLock::new(),
+            reach: Mutex::new(None),
         }
     }
 }
@@ -178,7 +181,7 @@ impl Runtime {
         match &self.0.kind.description.pool {
             Pool::Asked(reader) => Some(reader.read(&self.0.library)),
             Pool::Fixed(threads) => Some(*threads),
-            Pool::Silent | Pool::Unsafe(_) => None,
+            Pool::Silent | Pool::LeftAlone(_) => None,
         }
     }
 
@@ -217,7 +220,9 @@ impl Runtime {
             (Some(_), Some(_)) => SetterScope::Both,
             (Some(_), None) => SetterScope::Process,
             (None, Some(_)) => SetterScope::Thread,
-            (None, None) if reaches.untold => SetterScope::Unknown,
+            (None, None) if reaches.untold || reaches.capped => SetterScope::Unknown,
+            // Left alone: nobody knows.
+            (None, None) if self.untouchable().is_some() => SetterScope::Unknown,
             (None, None) => SetterScope::Fixed,
         }
     }
@@ -235,9 +240,14 @@ impl Runtime {
     /// Why it must not be asked or set, if so.
     pub(crate) fn untouchable(&self) -> Option<&str> {
         match &self.0.kind.description.pool {
-            Pool::Unsafe(why) => Some(why),
+            Pool::LeftAlone(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// Whether it is one of those OpenMP runtimes of which a process bears only one.
+    pub(super) fn is_llvm_openmp(&self) -> bool {
+        self.0.kind.description.llvm_openmp
     }
 
     fn setting(&self, which: Which) -> Option<&Setting> {
@@ -248,30 +258,44 @@ impl Runtime {
     }
 
     fn reaches(&self) -> Reaches {
-        *self.0.kind.reach.get_or_init(|| {
-            let mut reaches = Reaches {
-                process: None,
-                thread: None,
-                untold: false,
+        let untold = Reaches {
+            untold: true,
+            ..Reaches::default()
+        };
+        if probe::is_under_way_here() {
+            return untold;
+        }
+        let mut known = self
+            .0
+            .kind
+            .reach
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(reaches) = *known {
+            return reaches;
+        }
+        let mut reaches = Reaches::default();
+        let mut is_final = true;
+        let one_thread = self.0.kind.description.max_threads == Some(1);
+        for which in [Which::First, Which::Second] {
+            let Some(setting) = self.setting(which).filter(|_| !one_thread) else {
+                continue;
             };
-            if self.0.kind.description.max_threads == Some(1) {
-                return reaches;
+            let reach = probe::reach(setting);
+            tracing::debug!(runtime = self.internal_api(), ?reach, "setter tried");
+            is_final &= reach.is_final();
+            match reach {
+                Reach::Process => reaches.process = reaches.process.or(Some(which)),
+                Reach::Thread => reaches.thread = reaches.thread.or(Some(which)),
+                Reach::Nothing => {}
+                Reach::Capped => reaches.capped = true,
+                Reach::Untold => reaches.untold = true,
             }
-            for which in [Which::First, Which::Second] {
-                let Some(setting) = self.setting(which) else {
-                    continue;
-                };
-                let reach = probe::reach(setting);
-                tracing::debug!(runtime = self.internal_api(), ?reach, "setter tried");
-                match reach {
-                    Reach::Process => reaches.process = reaches.process.or(Some(which)),
-                    Reach::Thread => reaches.thread = reaches.thread.or(Some(which)),
-                    Reach::Nothing => {}
-                    Reach::Untold => reaches.untold = true,
-                }
-            }
-            reaches
-        })
+        }
+        if is_final {
+            *known = Some(reaches);
+        }
+        reaches
     }
 
     /// Everything that is known of it now. Tries out the setter if that was not done before.
@@ -300,6 +324,7 @@ impl Runtime {
             concurrent_callers: description.concurrent_callers,
             interface: description.interface.clone(),
             tested: kind.tested,
+            domains: self.domains(),
             current_backend: flexiblas.and_then(|functions| functions.current(library)),
             available_backends: flexiblas.and_then(|functions| functions.available(library)),
             loaded_backends: flexiblas.and_then(|functions| functions.loaded(library)),
@@ -307,6 +332,17 @@ impl Runtime {
         };
         info.unknown = self.reasons(&info);
         info
+    }
+
+    fn domains(&self) -> Option<BTreeMap<String, u32>> {
+        let domains: BTreeMap<_, _> = self
+            .0
+            .process
+            .iter()
+            .flat_map(Setting::domains)
+            .map(|(name, limit)| (name.to_owned(), limit))
+            .collect();
+        (!domains.is_empty()).then_some(domains)
     }
 
     /// For each field of `info` that is not known, why.
@@ -346,7 +382,12 @@ impl Runtime {
         missing(
             "setter_scope",
             info.setter_scope == SetterScope::Unknown,
-            "trying the setter gave no answer: it may be capped at the present number",
+            if self.reaches().capped {
+                "it took no higher number than the present one, and there is no lower one to try"
+            } else {
+                "trying the setter gave no answer this time: other threads set it meanwhile, or no thread could be \
+                 started for the trial"
+            },
         );
         missing(
             "concurrent_callers",

@@ -108,14 +108,14 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             None => ConcurrentCallers::Unknown,
         },
         pool: match (serial, get) {
-            _ if silent => Pool::Unsafe(openmp::CLASH),
+            _ if silent => Pool::LeftAlone(openmp::CLASH),
             (true, _) => Pool::Fixed(1),
             (false, Some(get)) => Pool::Asked(Reader::C(get)),
             (false, None) => Pool::Silent,
         },
         process,
         thread,
-        flexiblas: None,
+        ..Description::default()
     }
 }
 

@@ -1,18 +1,24 @@
 //! OpenMP runtimes: GNU (libgomp), LLVM (libomp), Intel (libiomp5). Their number of threads is the calling thread's.
 //!
-//! libomp and libiomp5 are one code base: whichever is initialised second ends the program, unless
-//! KMP_DUPLICATE_LIB_OK allows it. A question initialises, so with both loaded neither is asked.
+//! libomp and libiomp5 are one code base: whichever copy is initialised second ends the program, unless
+//! KMP_DUPLICATE_LIB_OK allows it. A question initialises, so with two copies loaded none is asked. They are recognised
+//! by what they define, since wheels carry them under names of their own.
 
 use super::describe::{Description, Functions, PLAIN, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
 use crate::sys::call::{GetInt, SetInt};
 
-/// The two that end the program together.
-pub(crate) const CLASHING: [&str; 2] = ["libomp.", "libiomp"];
+/// What LLVM's and Intel's runtime define and others do not: the entry that their compilers call.
+pub(crate) const LLVM_SYMBOL: &str = "__kmpc_fork_call";
 
-/// Why neither of two clashing runtimes is asked.
-pub(crate) const CLASH: &str = "not asked: libomp and libiomp5 are both loaded, and the one that is initialised \
-     second ends the program; load only one of them, or set KMP_DUPLICATE_LIB_OK=TRUE at your own risk";
+/// Why none of several clashing runtimes is asked.
+pub(crate) const CLASH: &str = "not asked: more than one LLVM or Intel OpenMP runtime is loaded, and the one that is \
+     initialised second ends the program; load only one of them, or set KMP_DUPLICATE_LIB_OK=TRUE at your own risk";
+
+/// Why MKL is not asked while another runtime of that kind is loaded.
+pub(super) const CLASH_WITH_MKL: &str = "not asked: MKL would load libiomp5 beside another LLVM OpenMP runtime, which \
+     ends the program; choose another layer (MKL_THREADING_LAYER), load only one of them, or set \
+     KMP_DUPLICATE_LIB_OK=TRUE at your own risk";
 
 pub(super) fn describe(subject: &Subject<'_>) -> Description {
     let library = subject.library;
@@ -23,7 +29,8 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             SetInt::find(library, "omp_set_num_threads"),
         )
     };
-    let silent = clash(subject);
+    let llvm_openmp = library.contains(LLVM_SYMBOL);
+    let silent = llvm_openmp && clash_beside(subject);
     Description {
         // The standard has no call for the version of an implementation.
         version: None,
@@ -35,29 +42,40 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
             get.zip(set).map(|(get, set)| Functions::Plain { get, set })
         },
         pool: match get {
-            _ if silent => Pool::Unsafe(CLASH),
+            _ if silent => Pool::LeftAlone(CLASH),
             Some(get) => Pool::Asked(Reader::C(get)),
             None => Pool::Silent,
         },
+        llvm_openmp,
         ..Description::default()
     }
 }
 
-/// Whether `subject` is one of two clashing runtimes.
-fn clash(subject: &Subject<'_>) -> bool {
-    let file = subject.file_name();
-    CLASHING.iter().any(|prefix| file.starts_with(prefix)) && clash_beside(subject)
-}
-
-/// Whether both of the clashing runtimes are loaded and the process was not told to bear it: then nothing that
-/// would initialise either may be asked.
+/// Whether several of the clashing runtimes are loaded and the process was not told to bear it: then nothing that
+/// would initialise one of them may be asked.
 pub(super) fn clash_beside(subject: &Subject<'_>) -> bool {
-    CLASHING.iter().all(|prefix| subject.is_beside(prefix)) && !duplicates_allowed()
+    subject.around.llvm_openmp.len() > 1 && !duplicates_allowed()
 }
 
-/// Whether a question that brings libiomp5 in (MKL over Intel's layer) would meet an LLVM runtime.
+/// Whether a question that brings libiomp5 in (MKL over Intel's layer) would make two of them.
 pub(super) fn would_clash_with_intel(subject: &Subject<'_>) -> bool {
-    subject.is_beside(CLASHING[0]) && !duplicates_allowed()
+    let loaded = subject.around.llvm_openmp;
+    let other = loaded.iter().any(|name| !name.starts_with("libiomp5.so"));
+    other && !duplicates_allowed()
+}
+
+/// The clash among runtimes of this kind, in words; `files` are those that are loaded.
+pub(crate) fn conflict_among(files: &[String]) -> Option<String> {
+    let mut distinct = files.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    (distinct.len() > 1).then(|| {
+        format!(
+            "{} are all loaded: LLVM's and Intel's OpenMP runtimes are one code base, and the one that is initialised \
+             second ends the program or corrupts the other; load only one of them",
+            distinct.join(" and ")
+        )
+    })
 }
 
 /// As the runtime itself reads KMP_DUPLICATE_LIB_OK.

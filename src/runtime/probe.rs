@@ -4,13 +4,20 @@
 //! process-wide in its other builds, BLIS changed sides between versions, and MKL's process-wide setter does nothing
 //! over TBB. The question is asked once per loaded library.
 //!
+//! Both threads are new: the caller may have a value of its own, which would hide the process's from it. The program
+//! may set values meanwhile, so a trial counts only when the next one agrees.
+//!
 //! What the rest of the process may notice: for some microseconds a process-wide setting has another value (one
-//! less, or 2 where it was 1), which a call that begins just then uses. A limit that is in force is set only after
-//! the scope is known, so the two never mix.
+//! less, or 2 where it was 1), which a call that begins just then uses. A value that the program sets in that moment
+//! stays, unless it equals the one that is tried.
 
 use super::setting::Setting;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// The answer for one setter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,47 +29,135 @@ pub(crate) enum Reach {
     /// Nobody saw it, not even the setter: a lower number was refused.
     Nothing,
     /// A higher number was refused, which may be a cap: nothing follows.
+    Capped,
+    /// No two trials agreed, or they could not be made now: it may be asked again.
     Untold,
+}
+
+impl Reach {
+    /// Whether asking again would tell the same.
+    pub(crate) fn is_final(self) -> bool {
+        self != Reach::Untold
+    }
+}
+
+/// Trials until two agree, at most this many.
+const TRIALS: u32 = 6;
+
+/// The new threads cannot start while the caller is inside a library's constructor (the loader's lock), so no answer
+/// within this time is no answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// This thread is one of a trial: what it calls must not wait for that trial's answer.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is part of a trial: a controller of the user's own may ask for scopes while it is set.
+pub(crate) fn is_under_way_here() -> bool {
+    TRYING.get()
 }
 
 /// Tries `setting`.
 pub(crate) fn reach(setting: &Setting) -> Reach {
-    // Before the other thread can have changed anything.
-    let here_before = setting.get();
-    let (go, told) = mpsc::channel::<()>();
-    let (tell, seen) = mpsc::channel::<(u32, u32)>();
-    let other = setting.clone();
-    let helper = thread::Builder::new()
-        .name("threadctl-probe".to_owned())
-        .spawn(move || {
-            let before = other.get();
-            let tried = if before >= 2 { before - 1 } else { 2 };
-            let saved = other.save();
-            other.set(tried);
-            let _ = tell.send((tried, other.get()));
-            // Until the first thread has looked, or is gone.
-            let _ = told.recv();
-            other.restore(saved);
-            before
-        });
-    // A process at its limit of threads: nothing was tried, nothing is known.
-    let Ok(helper) = helper else {
-        return Reach::Untold;
-    };
-    let answer = seen.recv().ok();
-    let here = setting.get();
-    drop(go);
-    let Ok(there_before) = helper.join() else {
-        return Reach::Untold;
-    };
-    match answer {
-        Some((tried, there)) if there == tried && here == here_before && here != tried => {
-            Reach::Thread
+    let mut before = None;
+    for _ in 0..TRIALS {
+        let Some(answer) = trial(setting) else {
+            return Reach::Untold;
+        };
+        if before == Some(answer) {
+            return answer;
         }
-        Some((tried, there)) if there == tried && here == tried && here_before != tried => {
-            Reach::Process
-        }
-        Some((tried, _)) if tried < there_before => Reach::Nothing,
-        _ => Reach::Untold,
+        before = Some(answer);
     }
+    Reach::Untold
+}
+
+/// A trial has not begun, runs, or was given up: it moves from the first to one of the others, once.
+const WAITING: u8 = 0;
+const RUNNING: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// `None` when it could not be made.
+fn trial(setting: &Setting) -> Option<Reach> {
+    let state = Arc::new(AtomicU8::new(WAITING));
+    let (tell, told) = mpsc::channel();
+    let (setting, its_state) = (setting.clone(), Arc::clone(&state));
+    let helper = named(move || {
+        TRYING.set(true);
+        let begun =
+            its_state.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire);
+        if begun.is_ok() {
+            let _ = tell.send(set_and_look(&setting));
+        }
+    })?;
+    match told.recv_timeout(PATIENCE) {
+        Ok(answer) => {
+            // It could begin, so nothing keeps it from ending; with it goes its hold on the library.
+            let _ = helper.join();
+            answer
+        }
+        // Late, or ended by a panic of a controller. If it has not begun, it never will.
+        Err(_) => {
+            let _ = state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+            None
+        }
+    }
+}
+
+/// Sets another value here and lets a second thread look.
+fn set_and_look(setting: &Setting) -> Option<Reach> {
+    let (ask, asked) = mpsc::channel::<()>();
+    let (tell, seen) = mpsc::channel::<u32>();
+    let theirs = setting.clone();
+    // Twice: before anything is set, and while it is.
+    let observer = named(move || {
+        TRYING.set(true);
+        while asked.recv().is_ok() {
+            if tell.send(theirs.own()).is_err() {
+                return;
+            }
+        }
+    })?;
+    let answer = set_while_observed(setting, || {
+        ask.send(()).ok()?;
+        seen.recv_timeout(PATIENCE).ok()
+    });
+    drop(ask);
+    if answer.is_some() {
+        let _ = observer.join();
+    }
+    answer
+}
+
+/// Sets another value here; `look` tells what the other thread sees.
+fn set_while_observed(setting: &Setting, look: impl Fn() -> Option<u32>) -> Option<Reach> {
+    let there_before = look()?;
+    let before = setting.own();
+    let tried = if before >= 2 { before - 1 } else { 2 };
+    let saved = setting.save();
+    setting.set(tried);
+    let here = setting.own();
+    let there = look();
+    // A value that the program has set meanwhile is the program's.
+    if setting.own() == here {
+        setting.restore(saved);
+    }
+    let there = there?;
+    Some(match (here == tried, there == tried) {
+        (true, true) if there_before != tried => Reach::Process,
+        (true, false) if there == there_before => Reach::Thread,
+        (false, _) if here == before && tried < before => Reach::Nothing,
+        (false, _) if here == before => Reach::Capped,
+        // The program set something meanwhile.
+        _ => return Some(Reach::Untold),
+    })
+}
+
+fn named(body: impl FnOnce() + Send + 'static) -> Option<thread::JoinHandle<()>> {
+    // A process at its limit of threads has none to spare: then nothing is tried.
+    thread::Builder::new()
+        .name("threadctl-probe".to_owned())
+        .spawn(body)
+        .ok()
 }

@@ -8,10 +8,8 @@ use super::info::ConcurrentCallers;
 use super::one::{Kind, Runtime};
 use super::scan;
 use crate::sys::library::Library;
-use crate::sys::{elf, objects};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, OnceLock};
+use crate::sys::{elf, memory, objects};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// rayon's global pool as a runtime, once it runs.
 pub(super) fn runtime() -> Option<Runtime> {
@@ -19,19 +17,14 @@ pub(super) fn runtime() -> Option<Runtime> {
     if let Some(known) = KNOWN.get() {
         return Some(known.clone());
     }
-    // This code's own object: it is where rayon is linked, and it stays.
-    static OWN: OnceLock<(PathBuf, usize)> = OnceLock::new();
-    let (file, base) = OWN.get_or_init(|| {
-        let own = objects::own_object();
-        let file = if own.name.as_os_str().is_empty() {
-            scan::own_executable()
-        } else {
-            own.name
-        };
-        (file.canonicalize().unwrap_or(file), own.base)
-    });
-    let GlobalPool::Running(threads) = global_pool(file, *base) else {
+    let GlobalPool::Running(threads) = global_pool() else {
         return None;
+    };
+    let own = objects::own_object();
+    let file = if own.name.as_os_str().is_empty() {
+        scan::own_executable()
+    } else {
+        own.name
     };
     let description = Description {
         pool: Pool::Fixed(threads),
@@ -44,12 +37,12 @@ pub(super) fn runtime() -> Option<Runtime> {
         user_api: "rayon".to_owned(),
         internal_api: "rayon".to_owned(),
         prefix: String::new(),
-        filepath: file.clone(),
+        filepath: file.canonicalize().unwrap_or(file),
         description,
         tested: true,
         one_per_process: true,
         rank: 0,
-        reach: OnceLock::new(),
+        reach: Mutex::new(None),
     };
     let library = Arc::new(Library::main_program(scan::own_executable(), 0, |_| false));
     Some(
@@ -61,7 +54,7 @@ pub(super) fn runtime() -> Option<Runtime> {
 
 /// What is known of the global pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GlobalPool {
+enum GlobalPool {
     /// It runs, with this many threads.
     Running(u32),
     /// Nobody has used it yet.
@@ -71,38 +64,48 @@ pub(crate) enum GlobalPool {
 }
 
 /// Asks without starting it.
-pub(crate) fn global_pool(own_file: &Path, own_base: usize) -> GlobalPool {
+fn global_pool() -> GlobalPool {
+    /// The registry's address in this code's own object, which is where rayon is linked, and stays.
     static REGISTRY: OnceLock<Option<usize>> = OnceLock::new();
-    let address = REGISTRY.get_or_init(|| {
-        elf::defined_symbols(own_file, own_base, is_registry)
-            .into_values()
-            .next()
-    });
-    let Some(address) = *address else {
-        return GlobalPool::Untold;
+    // Not `get_or_init`: finding it asks the loader, and nothing here may wait for its lock while another waits.
+    let address = match REGISTRY.get() {
+        Some(address) => *address,
+        None => {
+            let found = find_registry();
+            *REGISTRY.get_or_init(|| found)
+        }
     };
-    // SAFETY: the address is that of `rayon_core::registry::THE_REGISTRY`, an `Option<Arc<_>>`, hence one pointer that
-    // is null for `None`; it is a static of this very object, which stays mapped while this code runs, and it is
-    // written once, by the `Once` that starts the pool. An atomic load of that pointer-sized, aligned word is sound.
-    let started =
-        unsafe { AtomicPtr::<()>::from_ptr(address as *mut *mut ()) }.load(Ordering::Acquire);
-    if started.is_null() {
-        GlobalPool::NotStarted
-    } else {
-        // Inside a worker of another pool this is that pool's size; the registry's own is asked from outside.
-        GlobalPool::Running(global_threads())
+    // `Option<Arc<_>>`: one pointer, null for `None`, written once. It is rayon's own variable and not ours to borrow,
+    // so it is read as the kernel would read it.
+    let mut pointer = [0; size_of::<usize>()];
+    let read =
+        address.map(|address| memory::read(std::process::id(), address as u64, &mut pointer));
+    match read {
+        Some(Ok(())) if usize::from_ne_bytes(pointer) == 0 => GlobalPool::NotStarted,
+        Some(Ok(())) => global_threads().map_or(GlobalPool::Untold, GlobalPool::Running),
+        _ => GlobalPool::Untold,
     }
 }
 
+fn find_registry() -> Option<usize> {
+    let own = objects::own_object();
+    let file = objects::own_file(&own)?;
+    elf::defined_symbols(&file, own.base, elf::Kind::Data, is_registry)
+        .into_values()
+        .next()
+}
+
 /// The size of the running global pool.
-fn global_threads() -> u32 {
+fn global_threads() -> Option<u32> {
+    let ask = || rayon::current_num_threads() as u32;
     if rayon::current_thread_index().is_none() {
-        return rayon::current_num_threads() as u32;
+        return Some(ask());
     }
-    // A worker is told of its own pool: a thread that is no worker asks instead.
-    std::thread::spawn(|| rayon::current_num_threads() as u32)
-        .join()
-        .unwrap_or(0)
+    // A worker is told of its own pool: a thread that is no worker asks instead, if one can be had.
+    let other = std::thread::Builder::new()
+        .name("threadctl-ask".to_owned())
+        .spawn(ask);
+    other.ok()?.join().ok()
 }
 
 /// Legacy mangling `_ZN10rayon_core8registry12THE_REGISTRY17h<hash>E`, and v0 `_RNvNtCs<id>_10rayon_core8registry12THE_REGISTRY`.

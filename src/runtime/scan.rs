@@ -6,18 +6,21 @@
 //! - Remembered functions are called only after the library was held again *and* the loader's count of unloadings was
 //!   still the same after that: an address from a library that was unloaded, even if one of the same name has come
 //!   back since, is never called.
+//! - The memory's lock is held for copying alone: never while the loader, a library or a user's code is called, which
+//!   may call this back, in this thread or, under the loader's own lock, in another.
 
 use super::catalog::{self, Row};
 use super::custom::{self, Registration};
-use super::describe::{Affixes, PLAIN, Subject};
+use super::describe::{Affixes, Around, PLAIN, Subject};
 use super::one::{Inner, Kind, Runtime};
+use super::openmp;
 use crate::sys::library::Library;
 use crate::sys::objects::{self, Generation, LoadedObject};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What stays known of a loaded runtime while nobody holds it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Known {
     kind: Arc<Kind>,
     /// How the loader names it: what it takes to hold it again. Empty for the main program.
@@ -25,49 +28,87 @@ struct Known {
     live: Weak<Inner>,
 }
 
+/// When a list was true: these loadings and unloadings, and this many registrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    generation: Generation,
+    registrations: usize,
+}
+
+impl Stamp {
+    fn now() -> Self {
+        Stamp {
+            generation: objects::generation(),
+            registrations: custom::count(),
+        }
+    }
+}
+
+/// What the last scan found, and when.
 #[derive(Debug, Default)]
 struct Memory {
-    generation: Option<Generation>,
+    stamp: Option<Stamp>,
     known: Vec<Known>,
 }
 
-static MEMORY: Mutex<Memory> = Mutex::new(Memory {
-    generation: None,
-    known: Vec::new(),
-});
+static MEMORY: Mutex<Option<Arc<Memory>>> = Mutex::new(None);
 
-fn memory() -> MutexGuard<'static, Memory> {
-    // Nothing in here can be left half-done by a panic that would matter: the next scan writes it anew.
-    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+fn remembered() -> Arc<Memory> {
+    // A panic cannot have come between: under the lock, one pointer is copied.
+    let memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.clone().unwrap_or_default()
 }
 
-/// Makes the next query look at everything again.
-pub(super) fn forget() {
-    memory().generation = None;
+fn remember(memory: Memory) {
+    let new = Some(Arc::new(memory));
+    let old = std::mem::replace(
+        &mut *MEMORY.lock().unwrap_or_else(PoisonError::into_inner),
+        new,
+    );
+    // Outside the lock: a user's controller may go with it.
+    drop(old);
 }
 
 /// Every runtime that is loaded now, held.
 pub(super) fn query() -> Vec<Runtime> {
-    let mut memory = memory();
     // Describing MKL makes it load its layers: look again until nothing has come (at most a few rounds).
     for _round in 0..4 {
-        let runtimes = if memory.generation == Some(objects::generation()) {
-            memory.hold_all()
+        let memory = remembered();
+        let (stamp, runtimes) = if memory.stamp == Some(Stamp::now()) {
+            (memory.stamp, hold_all(&memory))
         } else {
-            rescan(&mut memory, true)
+            let (stamp, runtimes) = rescan(&memory, true);
+            (Some(stamp), runtimes)
         };
-        if memory.generation == Some(objects::generation()) {
+        // The list was made before anything was held: nothing may have gone, or come, since.
+        if stamp == Some(Stamp::now()) {
             return runtimes;
         }
     }
     // A program that loads and unloads all the time: nothing remembered is used, everything is asked anew.
-    rescan(&mut memory, false)
+    rescan(&Memory::default(), false).1
 }
 
-impl Memory {
-    fn hold_all(&mut self) -> Vec<Runtime> {
-        self.known.iter_mut().filter_map(Known::hold).collect()
+fn hold_all(memory: &Memory) -> Vec<Runtime> {
+    let mut changed = false;
+    let (known, runtimes): (Vec<Known>, Vec<Runtime>) = memory
+        .known
+        .iter()
+        .filter_map(|known| {
+            if let Some(inner) = known.live.upgrade() {
+                return Some((known.clone(), Runtime(inner)));
+            }
+            changed = true;
+            known.hold()
+        })
+        .unzip();
+    if changed {
+        remember(Memory {
+            stamp: memory.stamp,
+            known,
+        });
     }
+    runtimes
 }
 
 impl Known {
@@ -92,25 +133,21 @@ impl Known {
         (known, runtime)
     }
 
-    fn hold(&mut self) -> Option<Runtime> {
-        if let Some(inner) = self.live.upgrade() {
-            return Some(Runtime(inner));
-        }
+    fn hold(&self) -> Option<(Self, Runtime)> {
         let library = if self.name.as_os_str().is_empty() {
-            Arc::clone(main_program())
+            main_program()
         } else {
             Arc::new(Library::hold(&self.name)?)
         };
-        let (known, runtime) = self.with(library);
-        *self = known;
-        Some(runtime)
+        Some(self.with(library))
     }
 }
 
 /// Lists, holds and describes; what is returned was held throughout. With `trust`, what is remembered of a library
 /// stands if nothing was unloaded since, or if somebody has held it all the time; the caller checks afterwards that
 /// nothing was unloaded between listing and holding.
-fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
+fn rescan(memory: &Memory, trust: bool) -> (Stamp, Vec<Runtime>) {
+    let registrations = custom::count();
     let (generation, loaded) = objects::loaded_objects();
     let registered = custom::rows();
     let wanted = |file: &str| {
@@ -141,10 +178,26 @@ fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
         .filter_map(|object| Library::hold(&object.name).map(|held| (object, Arc::new(held))))
         .collect();
 
-    let unchanged = memory
-        .generation
-        .is_some_and(|before| before.same_unloads(generation));
-    let old = std::mem::take(&mut memory.known);
+    let program = main_program();
+    let llvm_openmp: Vec<String> = candidates
+        .iter()
+        .filter(|(object, library)| library.defines(openmp::LLVM_SYMBOL, object.base))
+        .map(|(object, _)| file_name(&object.name))
+        .chain(
+            program
+                .contains(openmp::LLVM_SYMBOL)
+                .then(|| file_name(program.path())),
+        )
+        .collect();
+    let around = Around {
+        beside: &beside,
+        llvm_openmp: &llvm_openmp,
+    };
+
+    let unchanged = memory.stamp.is_some_and(|before| {
+        before.generation.same_unloads(generation) && before.registrations == registrations
+    });
+    let old = &memory.known;
     let mut found: Vec<(Known, Runtime)> = Vec::new();
     for (object, library) in &candidates {
         let remembered = old
@@ -153,19 +206,19 @@ fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
             .filter(|known| known.live.strong_count() > 0 || (trust && unchanged));
         let entry = match remembered {
             Some(known) => Some(known.with(Arc::clone(library))),
-            None => recognise(object.base, library, &beside, &registered)
+            None => recognise(object.base, library, around, &registered)
                 .map(|kind| Known::new(kind, object.name.clone(), Arc::clone(library))),
         };
         found.extend(entry);
     }
-    found.extend(linked_statically(&old, &beside));
+    found.extend(linked_statically(old, around));
     keep_one_of_each(&mut found, |(known, _)| Identity {
         internal_api: &known.kind.internal_api,
         filepath: &known.kind.filepath,
         one_per_process: known.kind.one_per_process,
         rank: known.kind.rank,
     });
-    memory.generation = Some(generation);
+    let mut known_now = Vec::with_capacity(found.len());
     let mut runtimes = Vec::with_capacity(found.len());
     for (known, runtime) in found {
         tracing::debug!(
@@ -173,16 +226,24 @@ fn rescan(memory: &mut Memory, trust: bool) -> Vec<Runtime> {
             file = %known.kind.filepath.display(),
             "runtime found"
         );
-        memory.known.push(known);
+        known_now.push(known);
         runtimes.push(runtime);
     }
-    runtimes
+    let stamp = Stamp {
+        generation,
+        registrations,
+    };
+    remember(Memory {
+        stamp: Some(stamp),
+        known: known_now,
+    });
+    (stamp, runtimes)
 }
 
 fn recognise(
     base: usize,
     library: &Library,
-    beside: &[String],
+    around: Around<'_>,
     registered: &[Arc<Registration>],
 ) -> Option<Kind> {
     let filepath = library
@@ -202,17 +263,20 @@ fn recognise(
         let description = (row.describe)(&Subject {
             library,
             affixes,
-            beside,
+            around,
         });
         return Some(Kind::of_row(row, prefix, filepath, description));
     }
     registered.iter().find_map(|row| {
         let prefix = registered_prefix(row, &real).or_else(|| registered_prefix(row, file))?;
-        let description = row.describe(&Subject {
-            library,
-            affixes: PLAIN,
-            beside,
-        })?;
+        let description = row.describe(
+            &Subject {
+                library,
+                affixes: PLAIN,
+                around,
+            },
+            base,
+        )?;
         Some(Kind::of_registration(
             row,
             prefix,
@@ -223,8 +287,8 @@ fn recognise(
 }
 
 /// What the main program contains itself. It never changes, but the description of it may (clashes).
-fn linked_statically(old: &[Known], beside: &[String]) -> Vec<(Known, Runtime)> {
-    let library = main_program();
+fn linked_statically(old: &[Known], around: Around<'_>) -> Vec<(Known, Runtime)> {
+    let library = &main_program();
     let remembered: Vec<_> = old
         .iter()
         .filter(|known| known.name.as_os_str().is_empty())
@@ -236,13 +300,12 @@ fn linked_statically(old: &[Known], beside: &[String]) -> Vec<(Known, Runtime)> 
     catalog::ROWS
         .iter()
         .filter_map(|row| {
-            let affixes = affixes_of(row, |symbol| library.symbol(symbol).is_some())?;
-            let subject = Subject {
+            let affixes = affixes_of(row, |symbol| library.contains(symbol))?;
+            let description = (row.describe)(&Subject {
                 library,
                 affixes,
-                beside,
-            };
-            let description = (row.describe)(&subject);
+                around,
+            });
             let kind = Kind::of_row(row, "", library.path().to_owned(), description);
             Some(Known::new(kind, PathBuf::new(), Arc::clone(library)))
         })
@@ -250,25 +313,24 @@ fn linked_statically(old: &[Known], beside: &[String]) -> Vec<(Known, Runtime)> 
 }
 
 /// The main program and what it links statically, read once.
-fn main_program() -> &'static Arc<Library> {
+fn main_program() -> Arc<Library> {
     static MAIN: OnceLock<Arc<Library>> = OnceLock::new();
-    MAIN.get_or_init(|| {
-        let (_, objects) = objects::loaded_objects();
-        let base = objects.first().map_or(0, |object| object.base);
-        Arc::new(Library::main_program(
-            own_executable(),
-            base,
-            catalog::is_catalog_symbol,
-        ))
-    })
+    if let Some(program) = MAIN.get() {
+        return Arc::clone(program);
+    }
+    // Not inside `get_or_init`: the loader is asked, whose lock another thread may hold while it waits for this.
+    let (_, objects) = objects::loaded_objects();
+    let base = objects.first().map_or(0, |object| object.base);
+    let program = Library::main_program(own_executable(), base, catalog::is_catalog_symbol);
+    Arc::clone(MAIN.get_or_init(|| Arc::new(program)))
 }
 
-/// The spelling under which something `defines` one of the row's check symbols, if any.
 /// The file of the main program.
 pub(super) fn own_executable() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
 }
 
+/// The spelling under which something `defines` one of the row's check symbols, if any.
 pub(crate) fn affixes_of(row: &Row, defines: impl Fn(&str) -> bool) -> Option<Affixes> {
     row.affixes.iter().copied().find(|affixes| {
         row.check_symbols

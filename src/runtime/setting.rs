@@ -4,6 +4,7 @@
 //! long as it lives, even if the program has closed the library meanwhile.
 
 use super::describe::{Functions, Reader};
+use super::mkl;
 use crate::sys::library::Library;
 use std::sync::Arc;
 
@@ -11,16 +12,20 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     functions: Functions,
-    library: Arc<Library>,
+    /// What the SAFETY comments mean by "held": it is never read, it must only live.
+    _library: Arc<Library>,
 }
 
 /// What has to be handed back to a [`Setting`] to restore it: not always a number of threads (BLIS's -1, MKL's 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Saved(i32);
+pub(crate) struct Saved(i64);
 
 impl Setting {
     pub(super) fn new(functions: Functions, library: Arc<Library>) -> Self {
-        Setting { functions, library }
+        Setting {
+            functions,
+            _library: library,
+        }
     }
 
     /// Settings with one key are one value, though several runtimes may lead to it.
@@ -28,39 +33,74 @@ impl Setting {
         self.functions.key()
     }
 
-    /// The value in force for the calling thread, as the library means it: anything below 1 is one thread.
+    /// The most threads that a call of this thread would use now. Anything below 1 is one thread to the library.
     pub(crate) fn get(&self) -> u32 {
-        let _held = &self.library;
+        let own = self.own();
         match &self.functions {
-            // SAFETY: `self.library` is held.
-            Functions::Plain { get, .. } => threads(unsafe { get.call() }),
-            // SAFETY: as above.
-            Functions::ReturnsPrevious { get, .. } => threads(unsafe { get.call() }),
-            Functions::Custom(controller) => controller.num_threads(),
+            Functions::Ways { ways, .. } => ways
+                .iter()
+                .flatten()
+                // SAFETY: the library is held by `self._library`.
+                .map(|way| threads(unsafe { way.call() }))
+                .fold(1, u32::saturating_mul)
+                .max(own),
+            Functions::Domains { .. } => self.domains().map(|(_, limit)| limit).fold(own, u32::max),
+            _ => own,
         }
+    }
+
+    /// The number that [`set`](Setting::set) changes, whatever goes before it.
+    pub(super) fn own(&self) -> u32 {
+        match &self.functions {
+            // SAFETY: the library is held by `self._library`, here and below.
+            Functions::Plain { get, .. } => threads(i64::from(unsafe { get.call() })),
+            // SAFETY: as above.
+            Functions::Ways { get, .. } => threads(unsafe { get.call() }),
+            // SAFETY: as above.
+            Functions::Domains { get, .. } => threads(i64::from(unsafe { get.call() })),
+            // SAFETY: as above.
+            Functions::ReturnsPrevious { get, .. } => threads(i64::from(unsafe { get.call() })),
+            Functions::Custom(controller) => controller.num_threads().max(1),
+        }
+    }
+
+    /// The limits of the parts of the library that may be limited apart.
+    pub(super) fn domains(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let ask = match &self.functions {
+            Functions::Domains { domain, .. } => Some(*domain),
+            _ => None,
+        };
+        ask.into_iter().flat_map(|ask| {
+            mkl::LIMITED_DOMAINS.iter().map(move |(name, number)| {
+                // SAFETY: the library is held by `self._library`; the table names domains that the function knows.
+                (*name, threads(i64::from(unsafe { ask.call(*number) })))
+            })
+        })
     }
 
     /// Asks for `threads`; the library may take another number, which [`get`](Setting::get) tells.
     pub(crate) fn set(&self, threads: u32) {
-        self.write(i32::try_from(threads).unwrap_or(i32::MAX));
+        self.write(i64::from(threads));
     }
 
     /// What [`restore`](Setting::restore) needs to bring the present state back.
     pub(crate) fn save(&self) -> Saved {
         Saved(match &self.functions {
-            // SAFETY: `self.library` is held.
-            Functions::Plain { get, .. } => unsafe { get.call() },
+            // SAFETY: the library is held by `self._library`, here and below.
+            Functions::Plain { get, .. } => i64::from(unsafe { get.call() }),
+            // SAFETY: as above.
+            Functions::Domains { get, .. } => i64::from(unsafe { get.call() }),
+            // SAFETY: as above.
+            Functions::Ways { get, .. } => unsafe { get.call() },
             Functions::ReturnsPrevious { set, .. } => {
                 // Only by setting is it told; the second call undoes the first, for this thread alone.
-                // SAFETY: `self.library` is held.
+                // SAFETY: as above.
                 let previous = unsafe { set.call(0) };
                 // SAFETY: as above.
                 unsafe { set.call(previous) };
-                previous
+                i64::from(previous)
             }
-            Functions::Custom(controller) => {
-                i32::try_from(controller.num_threads()).unwrap_or(i32::MAX)
-            }
+            Functions::Custom(controller) => i64::from(controller.num_threads()),
         })
     }
 
@@ -75,7 +115,7 @@ impl Setting {
         let Functions::ReturnsPrevious { set, .. } = &self.functions else {
             return ask();
         };
-        // SAFETY: `self.library` is held.
+        // SAFETY: the library is held by `self._library`.
         let previous = unsafe { set.call(0) };
         let answer = ask();
         if previous != 0 {
@@ -85,17 +125,21 @@ impl Setting {
         answer
     }
 
-    fn write(&self, value: i32) {
+    fn write(&self, value: i64) {
+        // No library has more threads than fit; what was saved came from the same type.
+        let narrow = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.functions {
-            // SAFETY: `self.library` is held.
-            Functions::Plain { set, .. } => unsafe { set.call(value) },
+            // SAFETY: the library is held by `self._library`, here and below.
+            Functions::Plain { set, .. } => unsafe { set.call(narrow) },
+            // SAFETY: as above.
+            Functions::Domains { set, .. } => unsafe { set.call(narrow) },
+            // SAFETY: as above.
+            Functions::Ways { set, .. } => unsafe { set.call(value) },
             Functions::ReturnsPrevious { set, .. } => {
                 // SAFETY: as above.
-                unsafe { set.call(value) };
+                unsafe { set.call(narrow) };
             }
-            Functions::Custom(controller) => {
-                controller.set_num_threads(value.max(1).unsigned_abs())
-            }
+            Functions::Custom(controller) => controller.set_num_threads(threads(value)),
         }
     }
 }
@@ -105,13 +149,15 @@ impl Reader {
     pub(super) fn read(&self, _held: &Library) -> u32 {
         match self {
             // SAFETY: `_held` keeps the library mapped.
-            Reader::C(get) => threads(unsafe { get.call() }),
-            Reader::Custom(controller) => controller.num_threads(),
+            Reader::C(get) => threads(i64::from(unsafe { get.call() })),
+            // SAFETY: as above.
+            Reader::Long(get) => threads(unsafe { get.call() }),
+            Reader::Custom(controller) => controller.num_threads().max(1),
         }
     }
 }
 
 /// BLIS and FlexiBLAS say -1 when nobody has set a number; they run one thread then.
-fn threads(raw: i32) -> u32 {
-    u32::try_from(raw).unwrap_or(1).max(1)
+fn threads(raw: i64) -> u32 {
+    u32::try_from(raw.max(1)).unwrap_or(u32::MAX)
 }

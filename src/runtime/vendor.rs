@@ -50,6 +50,9 @@ pub(super) fn describe_accelerate(_subject: &Subject<'_>) -> Description {
     Description {
         interface: PLAIN.interface(Integers::Lp64),
         concurrent_callers: ConcurrentCallers::Safe,
+        pool: Pool::LeftAlone(
+            "Accelerate has no number of threads: BLASSetThreading switches between one and as many as it likes",
+        ),
         ..Description::default()
     }
 }

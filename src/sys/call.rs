@@ -38,6 +38,10 @@ c_functions! {
     GetInt = fn() -> c_int;
     /// `void f(int)`, or `int f(int)` whose result may be ignored.
     SetInt = fn(c_int);
+    /// `int64_t f(void)`.
+    GetLong = fn() -> i64;
+    /// `void f(int64_t)`.
+    SetLong = fn(i64);
     /// `int f(int)`.
     MapInt = fn(c_int) -> c_int;
     /// `int f(char *, size_t)`: writes a C string (FlexiBLAS).
@@ -78,6 +82,33 @@ impl SetInt {
     }
 
     /// Identifies the setting behind it: two runtimes with one setter share one value.
+    pub(crate) fn address(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl GetLong {
+    /// Calls it.
+    ///
+    /// # Safety
+    /// The library that it was found in is held.
+    pub(crate) unsafe fn call(self) -> i64 {
+        // SAFETY: the type was vouched for in `find`, the mapping by the caller.
+        unsafe { (self.0)() }
+    }
+}
+
+impl SetLong {
+    /// Calls it.
+    ///
+    /// # Safety
+    /// The library that it was found in is held.
+    pub(crate) unsafe fn call(self, value: i64) {
+        // SAFETY: the type was vouched for in `find`, the mapping by the caller.
+        unsafe { (self.0)(value) }
+    }
+
+    /// Identifies the setting behind it.
     pub(crate) fn address(self) -> usize {
         self.0 as usize
     }

@@ -4,12 +4,13 @@
 //! Invariant: a table is read whole, its names too. Name by name, it took two system calls each, and thousands of
 //! them were most of the run time of a short command.
 
-use object::elf::{FileHeader32, FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_TLS};
+use object::elf::{
+    FileHeader32, FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, STT_OBJECT, STT_TLS,
+};
 use object::read::elf::{FileHeader, SectionHeader as _, Sym as _};
 use object::{Endianness, FileKind, ReadCache};
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
 
 /// One entry of a symbol table.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,9 @@ pub(crate) struct Symbol<'a> {
     pub name: &'a str,
     /// As the file counts; where the object is mapped is not in it.
     pub address: u64,
+    /// A function to call, a variable to read, or neither: what resolves a function when the loader asks (IFUNC) is
+    /// neither.
+    pub kind: Kind,
     /// Whether the file has it, rather than wants it from another.
     pub is_defined: bool,
     /// Whether other objects see it.
@@ -28,6 +32,24 @@ pub(crate) struct Symbol<'a> {
         )
     )]
     pub is_dynamic: bool,
+}
+
+/// What a symbol names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Function,
+    Data,
+    Other,
+}
+
+impl Kind {
+    fn of(symbol_type: object::elf::SymbolType) -> Self {
+        match symbol_type {
+            STT_FUNC => Kind::Function,
+            STT_OBJECT => Kind::Data,
+            _ => Kind::Other,
+        }
+    }
 }
 
 /// Calls `visit` for every symbol of the file: those that the loader sees first, then all that were not stripped.
@@ -70,6 +92,7 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
                 visit(Symbol {
                     name,
                     address: symbol.st_value(endian).into(),
+                    kind: Kind::of(symbol.st_type()),
                     is_defined: symbol.st_shndx(endian) != SHN_UNDEF,
                     is_dynamic: kind == SHT_DYNSYM,
                 });
@@ -88,26 +111,26 @@ fn name_at(names: &[u8], start: usize) -> Option<&str> {
         .filter(|name| !name.is_empty())
 }
 
-/// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines.
+/// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines as a `kind`.
 ///
-/// An unreadable or stripped file gives an empty map: the caller then knows of no such symbol, which is the truth
-/// as far as it can be seen.
+/// The caller makes sure that `file` is what is mapped there. An unreadable or stripped file gives an empty map: the
+/// caller then knows of no such symbol, which is the truth as far as it can be seen.
 pub(crate) fn defined_symbols(
-    file: &Path,
+    file: &File,
     base: usize,
+    kind: Kind,
     wanted: impl Fn(&str) -> bool,
 ) -> HashMap<String, usize> {
     let mut found = HashMap::new();
-    if let Ok(file) = File::open(file) {
-        let outcome = visit_symbols(&file, &mut |symbol| {
-            if symbol.is_defined && symbol.address != 0 && wanted(symbol.name) {
-                let address = base.wrapping_add(symbol.address as usize);
-                found.insert(symbol.name.to_owned(), address);
-            }
-        });
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "a symbol table cannot be read");
+    let outcome = visit_symbols(file, &mut |symbol| {
+        let fits = symbol.is_defined && symbol.address != 0 && symbol.kind == kind;
+        if fits && wanted(symbol.name) {
+            let address = base.wrapping_add(symbol.address as usize);
+            found.insert(symbol.name.to_owned(), address);
         }
+    });
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a symbol table cannot be read");
     }
     found
 }
@@ -118,18 +141,21 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_elf_has_no_symbols() {
-        assert!(defined_symbols(Path::new("Cargo.toml"), 0, |_| true).is_empty());
+        let file = File::open("Cargo.toml").unwrap();
+        assert!(defined_symbols(&file, 0, Kind::Function, |_| true).is_empty());
     }
 
     #[test]
-    fn the_test_program_defines_main() {
-        let found = defined_symbols(Path::new("/proc/self/exe"), 0, |name| name == "main");
-        assert!(found.contains_key("main"));
+    fn the_test_program_defines_main_and_it_is_a_function() {
+        let program = File::open("/proc/self/exe").unwrap();
+        let main = |kind| defined_symbols(&program, 0, kind, |name| name == "main").len();
+        assert_eq!([main(Kind::Function), main(Kind::Data)], [1, 0]);
     }
 
     #[test]
     fn what_a_program_wants_from_others_is_not_defined_by_it() {
-        let found = defined_symbols(Path::new("/proc/self/exe"), 0, |name| {
+        let program = File::open("/proc/self/exe").unwrap();
+        let found = defined_symbols(&program, 0, Kind::Function, |name| {
             name.starts_with("dlopen")
         });
         assert!(found.is_empty(), "{found:?}");

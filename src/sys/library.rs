@@ -6,6 +6,7 @@
 use super::{elf, objects};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::os::raw::{c_char, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -60,16 +61,28 @@ impl Library {
         })
     }
 
-    /// What the main program links statically, of the `wanted` names.
+    /// What the main program links statically, of the `wanted` functions. `path` is only its name.
     pub(crate) fn main_program(
         path: PathBuf,
         base: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> Library {
-        let symbols = elf::defined_symbols(&path, base, wanted);
+        // The very file that is mapped, whatever has become of its name.
+        let symbols = File::open("/proc/self/exe").map_or_else(
+            |_| HashMap::new(),
+            |program| elf::defined_symbols(&program, base, elf::Kind::Function, wanted),
+        );
         Library {
             path,
             source: Source::Linked(symbols),
+        }
+    }
+
+    /// Whether the file itself has it.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Handle(_) => self.symbol(name).is_some(),
+            Source::Linked(symbols) => symbols.contains_key(name),
         }
     }
 
@@ -86,9 +99,15 @@ impl Library {
                 // SAFETY: the handle is open for as long as `self` lives; `name` is a C string.
                 NonNull::new(unsafe { libc::dlsym(handle.as_ptr(), name.as_ptr()) })
             }
-            Source::Linked(symbols) => symbols
-                .get(name)
-                .and_then(|&address| NonNull::new(address as *mut c_void)),
+            Source::Linked(symbols) => match symbols.get(name) {
+                Some(&address) => NonNull::new(address as *mut c_void),
+                // In what the program is linked with: OpenMP below an OpenBLAS that it contains.
+                None => {
+                    let name = CString::new(name).ok()?;
+                    // SAFETY: the default scope needs no handle; `name` is a C string.
+                    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+                }
+            },
         }
     }
 

@@ -1,4 +1,5 @@
-//! Reads the memory of another process, without stopping it and without its noticing.
+//! Reads the memory of a process, without stopping it and without its noticing; of this one too, where an address may
+//! turn out to be wrong.
 //!
 //! Invariant: only `process_vm_readv` is used, which cannot write there.
 

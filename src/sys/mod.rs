@@ -8,7 +8,6 @@
 pub(crate) mod call;
 pub(crate) mod elf;
 pub(crate) mod library;
-#[cfg(feature = "diagnose")]
 pub(crate) mod memory;
 pub(crate) mod objects;
 pub(crate) mod privilege;

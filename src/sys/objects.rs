@@ -4,8 +4,10 @@
 //! the loader, whose lock is held while they run.
 
 use std::ffi::{CStr, OsStr};
+use std::fs::File;
 use std::os::raw::{c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 /// One mapped object: the main program or a shared library.
@@ -33,7 +35,7 @@ impl Generation {
 
 /// The object that contains this very code: the main program, or an extension written in Rust.
 pub(crate) fn own_object() -> LoadedObject {
-    let here = own_object as fn() -> LoadedObject as usize;
+    let here = own_address();
     let own = origin(here).and_then(|origin| {
         loaded_objects()
             .1
@@ -46,6 +48,41 @@ pub(crate) fn own_object() -> LoadedObject {
             name: PathBuf::new(),
             base: 0,
         })
+}
+
+/// The file of [`own_object`], if it is still the one that is mapped: an upgrade puts another in its place.
+pub(crate) fn own_file(own: &LoadedObject) -> Option<File> {
+    if own.name.as_os_str().is_empty() {
+        return File::open("/proc/self/exe").ok();
+    }
+    let file = File::open(&own.name).ok()?;
+    let metadata = file.metadata().ok()?;
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let mapped = maps
+        .lines()
+        .find_map(|line| identity_at(line, own_address()))?;
+    let device = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
+    (mapped == (device, metadata.ino())).then_some(file)
+}
+
+fn own_address() -> usize {
+    own_object as fn() -> LoadedObject as usize
+}
+
+/// Device and inode of a line of `/proc/PID/maps`, if the address lies in it.
+fn identity_at(line: &str, address: usize) -> Option<((u32, u32), u64)> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let hexadecimal = |text: &str| usize::from_str_radix(text, 16).ok();
+    if !(hexadecimal(start)?..hexadecimal(end)?).contains(&address) {
+        return None;
+    }
+    let (major, minor) = words.nth(2)?.split_once(':')?;
+    let number = |text: &str| u32::from_str_radix(text, 16).ok();
+    Some((
+        (number(major)?, number(minor)?),
+        words.next()?.parse().ok()?,
+    ))
 }
 
 /// The object that an address lies in: its name as the loader knows it, and where its first page is mapped.
@@ -134,6 +171,15 @@ fn generation_of(info: &libc::dl_phdr_info) -> Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_code_lies_in_the_file_that_is_mapped() {
+        assert!(own_file(&own_object()).is_some());
+        let line = "7f00-7fff r-xp 00000000 fd:01 42   /lib/x.so";
+        assert_eq!(identity_at(line, 0x7f10), Some(((0xfd, 1), 42)));
+        assert_eq!(identity_at(line, 0x8000), None);
+        assert_eq!(identity_at("no map", 0x8000), None);
+    }
 
     #[test]
     fn the_main_program_is_first_and_the_c_library_is_listed() {

@@ -2,20 +2,18 @@
 //!
 //! Every message names the value at fault, where it came from and what would be accepted.
 
-use std::fmt;
-
-/// An error of this crate: what kind it is, in words, and its cause where there is one.
+/// An error of this crate: its kind, and in words what is wrong with which value.
 ///
 /// ```
 /// let error = "blas=0".parse::<threadctl::Limits>().unwrap_err();
 /// assert_eq!(error.kind(), threadctl::ErrorKind::InvalidLimit);
 /// assert!(error.to_string().contains("blas=0"));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The kinds of [`Error`].
@@ -35,8 +33,6 @@ pub enum ErrorKind {
     NotHonoured,
     /// A runtime cannot do what was asked of it: a switch of backends, a change of a fixed size.
     Unsupported,
-    /// A library could not be opened.
-    Library,
     /// An environment variable of this library has a value that cannot be used.
     Configuration,
     /// A registration that clashes with the catalog or is incomplete.
@@ -50,7 +46,6 @@ impl Error {
         Error {
             kind,
             message: message.into(),
-            source: None,
         }
     }
 
@@ -62,18 +57,6 @@ impl Error {
     /// ```
     pub fn kind(&self) -> ErrorKind {
         self.kind
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }
 

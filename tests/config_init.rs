@@ -302,7 +302,9 @@ fn without_init_limits_are_not_in_force_and_that_is_said() {
             drop(Limits::new().user_api("openmp", 1).limit_process().unwrap());
             assert_eq!(get(blas, "openblas_get_num_threads"), 2);
             assert!(
-                heard.text().contains("does not call threadctl::init()"),
+                heard
+                    .text()
+                    .contains("threadctl::init() has not been called"),
                 "{}",
                 heard.text()
             );

@@ -2,12 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use std::num::NonZeroUsize;
 use threadctl::{ErrorKind, Workers, split};
-
-fn cores(number: usize) -> NonZeroUsize {
-    NonZeroUsize::new(number).unwrap()
-}
 
 fn workers(text: &str) -> Workers<'static> {
     text.parse().unwrap()
@@ -17,19 +12,31 @@ fn workers(text: &str) -> Workers<'static> {
 fn a_split_never_exceeds_the_cores_and_never_leaves_one_idle() {
     for budget in 1..=64 {
         for tasks in 0..=256 {
-            let split = split(cores(budget), tasks);
-            let widths: Vec<usize> = split.widths().collect();
-            let sum: usize = widths.iter().sum();
+            let split = split(budget, tasks);
+            let widths: Vec<u32> = split.widths().collect();
+            let sum: u32 = widths.iter().sum();
             let what = format!("{budget} cores, {tasks} tasks: {widths:?}");
-            assert_eq!(widths.len(), split.outer(), "{what}");
-            assert_eq!(split.outer(), tasks.min(budget), "{what}");
+            assert_eq!(
+                u32::try_from(widths.len()).unwrap(),
+                split.outer(),
+                "{what}"
+            );
+            assert_eq!(
+                split.outer(),
+                u32::try_from(tasks).unwrap().min(budget),
+                "{what}"
+            );
             assert_eq!(sum, if tasks == 0 { 0 } else { budget }, "{what}");
             if let (Some(widest), Some(narrowest)) = (widths.first(), widths.last()) {
                 assert!(widths.is_sorted_by(|one, next| one >= next), "{what}");
                 assert!(*narrowest >= 1 && widest - narrowest <= 1, "{what}");
                 assert_eq!(split.inner(), *narrowest, "{what}");
                 let wider = widths.iter().filter(|width| **width > split.inner());
-                assert_eq!(wider.count(), split.remainder(), "{what}");
+                assert_eq!(
+                    u32::try_from(wider.count()).unwrap(),
+                    split.remainder(),
+                    "{what}"
+                );
             }
             for (index, width) in widths.iter().enumerate() {
                 assert_eq!(split.width(index), Some(*width), "{what}");
@@ -55,7 +62,7 @@ fn numbers_mean_what_they_mean_in_joblib() {
         (" 3 ", 3),
         ("007", 7),
     ] {
-        assert_eq!(workers(text).resolve(cores(8)).get(), number, "{text}");
+        assert_eq!(workers(text).resolve(8), number, "{text}");
     }
     assert_eq!(Workers::ALL, workers("-1"));
     assert_eq!(Workers::try_from(-1).unwrap(), Workers::ALL);
@@ -98,8 +105,8 @@ fn a_pool_counts_its_threads_and_is_kept() {
         .unwrap();
     let own = Workers::from(&pool);
     assert_eq!(own, Workers::pool(&pool));
-    assert_eq!(own.resolve(cores(8)).get(), 3);
-    assert_eq!(own.resolve(cores(2)).get(), 2);
+    assert_eq!(own.resolve(8), 3);
+    assert_eq!(own.resolve(2), 2);
     assert!(std::ptr::eq(own.as_pool().unwrap(), &pool));
     assert_ne!(own, workers("3"));
     // Asked from inside another pool, too.
@@ -107,7 +114,7 @@ fn a_pool_counts_its_threads_and_is_kept() {
         .num_threads(1)
         .build()
         .unwrap();
-    assert_eq!(other.install(|| own.resolve(cores(8)).get()), 3);
+    assert_eq!(other.install(|| own.resolve(8)), 3);
 }
 
 proptest! {
@@ -117,21 +124,21 @@ proptest! {
     }
 
     #[test]
-    fn any_number_resolves_within_the_cores(count: i64, budget in 1_usize..) {
+    fn any_number_resolves_within_the_cores(count: i64, budget in 1_u32..) {
         if let Ok(workers) = Workers::try_from(count) {
-            let resolved = workers.resolve(cores(budget));
-            prop_assert!(resolved.get() <= budget);
+            let resolved = workers.resolve(budget);
+            prop_assert!(resolved <= budget);
             prop_assert_eq!(workers.to_string().parse::<Workers>().unwrap(), workers);
-            prop_assert!(workers.limit(cores(budget)) >= 1);
+            prop_assert!(resolved >= 1 && i32::try_from(resolved).is_ok());
         } else {
             prop_assert_eq!(count, 0);
         }
     }
 
     #[test]
-    fn any_budget_is_shared_out_exactly(budget in 1_usize..100_000, tasks: usize) {
-        let split = split(cores(budget), tasks);
+    fn any_budget_is_shared_out_exactly(budget in 1_u32..100_000, tasks: usize) {
+        let split = split(budget, tasks);
         let expected = if tasks == 0 { 0 } else { budget };
-        prop_assert_eq!(split.widths().sum::<usize>(), expected);
+        prop_assert_eq!(split.widths().sum::<u32>(), expected);
     }
 }

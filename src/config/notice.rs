@@ -23,7 +23,7 @@ pub(crate) fn notice() {
         tracing::warn!(%error, "an environment variable is ignored");
     }
     if let Some(limits) = settings.limits {
-        tracing::info!(%limits, "{LIMITS} is not in force: this program does not call threadctl::init()");
+        tracing::info!(%limits, "{LIMITS} is not in force: threadctl::init() has not been called");
     }
     strangers();
 }

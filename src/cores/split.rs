@@ -4,44 +4,38 @@
 //! cores; with at least one task they add up to exactly the cores, so none is idle; no two widths differ by more than
 //! one.
 
-use std::num::NonZeroUsize;
-
 /// How a budget of cores is shared out: so many tasks at once, so many cores each.
 ///
 /// ```
-/// use std::num::NonZeroUsize;
-/// let seven = NonZeroUsize::new(7).unwrap();
-///
 /// // Fewer tasks than cores: what does not divide evenly goes to the first tasks.
-/// let split = threadctl::split(seven, 3);
+/// let split = threadctl::split(7, 3);
 /// assert_eq!(split.outer(), 3);
 /// assert_eq!(split.widths().collect::<Vec<_>>(), [3, 2, 2]);
 ///
 /// // More tasks than cores: as many at once as there are cores, one core each.
-/// let split = threadctl::split(seven, 100);
+/// let split = threadctl::split(7, 100);
 /// assert_eq!((split.outer(), split.inner()), (7, 1));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Split {
-    outer: usize,
-    inner: usize,
+    outer: u32,
+    inner: u32,
     /// How many of the outer level have one core more.
-    wider: usize,
+    wider: u32,
 }
 
 /// Shares `cores` out among `tasks`: as many at once as there are cores for, and all cores among those.
 ///
-/// Without a task nothing is shared out.
+/// Without a task nothing is shared out; 0 cores count as 1.
 ///
 /// ```
-/// let cores = std::num::NonZeroUsize::new(8).unwrap();
-/// let split = threadctl::split(cores, 3);
-/// assert_eq!(split.widths().sum::<usize>(), 8);
-/// assert_eq!(threadctl::split(cores, 0).outer(), 0);
+/// let split = threadctl::split(8, 3);
+/// assert_eq!(split.widths().sum::<u32>(), 8);
+/// assert_eq!(threadctl::split(8, 0).outer(), 0);
 /// ```
-pub fn split(cores: NonZeroUsize, tasks: usize) -> Split {
-    let cores = cores.get();
-    let outer = tasks.min(cores);
+pub fn split(cores: u32, tasks: usize) -> Split {
+    let cores = cores.max(1);
+    let outer = u32::try_from(tasks).map_or(cores, |tasks| tasks.min(cores));
     Split {
         outer,
         inner: cores.checked_div(outer).unwrap_or(0),
@@ -53,10 +47,9 @@ impl Split {
     /// How many tasks run at once.
     ///
     /// ```
-    /// let cores = std::num::NonZeroUsize::new(4).unwrap();
-    /// assert_eq!(threadctl::split(cores, 9).outer(), 4);
+    /// assert_eq!(threadctl::split(4, 9).outer(), 4);
     /// ```
-    pub fn outer(&self) -> usize {
+    pub fn outer(&self) -> u32 {
         self.outer
     }
 
@@ -64,42 +57,39 @@ impl Split {
     /// its own. It leaves [`remainder`](Split::remainder) cores idle then.
     ///
     /// ```
-    /// let cores = std::num::NonZeroUsize::new(7).unwrap();
-    /// assert_eq!(threadctl::split(cores, 3).inner(), 2);
+    /// assert_eq!(threadctl::split(7, 3).inner(), 2);
     /// ```
-    pub fn inner(&self) -> usize {
+    pub fn inner(&self) -> u32 {
         self.inner
     }
 
     /// How many of them have one core more than [`inner`](Split::inner): the first ones.
     ///
     /// ```
-    /// let cores = std::num::NonZeroUsize::new(7).unwrap();
-    /// assert_eq!(threadctl::split(cores, 3).remainder(), 1);
+    /// assert_eq!(threadctl::split(7, 3).remainder(), 1);
     /// ```
-    pub fn remainder(&self) -> usize {
+    pub fn remainder(&self) -> u32 {
         self.wider
     }
 
     /// The width of one of them, counted from 0; `None` for one that does not run at once with the others.
     ///
     /// ```
-    /// let cores = std::num::NonZeroUsize::new(7).unwrap();
-    /// let split = threadctl::split(cores, 3);
+    /// let split = threadctl::split(7, 3);
     /// assert_eq!((split.width(0), split.width(2), split.width(3)), (Some(3), Some(2), None));
     /// ```
-    pub fn width(&self, index: usize) -> Option<usize> {
-        (index < self.outer).then(|| self.inner + usize::from(index < self.wider))
+    pub fn width(&self, index: usize) -> Option<u32> {
+        let index = u32::try_from(index).ok()?;
+        (index < self.outer).then(|| self.inner + u32::from(index < self.wider))
     }
 
     /// The width of each of them, the widest first.
     ///
     /// ```
-    /// let cores = std::num::NonZeroUsize::new(5).unwrap();
-    /// assert!(threadctl::split(cores, 2).widths().eq([3, 2]));
+    /// assert!(threadctl::split(5, 2).widths().eq([3, 2]));
     /// ```
-    pub fn widths(&self) -> impl Iterator<Item = usize> + use<> {
+    pub fn widths(&self) -> impl Iterator<Item = u32> + use<> {
         let split = *self;
-        (0..split.outer).filter_map(move |index| split.width(index))
+        (0..split.outer).map(move |index| split.inner + u32::from(index < split.wider))
     }
 }

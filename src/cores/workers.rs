@@ -5,7 +5,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use rayon::ThreadPool;
 use std::fmt;
-use std::num::{NonZeroI64, NonZeroUsize};
+use std::num::NonZeroI64;
 use std::str::FromStr;
 
 /// What is accepted, in words.
@@ -29,17 +29,15 @@ pub(crate) const GRAMMAR: &str =
 /// of the program wants from [`Workers::from_env`].
 ///
 /// ```
-/// use std::num::NonZeroUsize;
 /// use threadctl::Workers;
-/// let eight = NonZeroUsize::new(8).unwrap();
 ///
 /// let all_but_one: Workers = "-2".parse().unwrap();
-/// assert_eq!(all_but_one.resolve(eight).get(), 7);
-/// assert_eq!(Workers::try_from(3).unwrap().resolve(eight).get(), 3);
+/// assert_eq!(all_but_one.resolve(8), 7);
+/// assert_eq!(Workers::try_from(3).unwrap().resolve(8), 3);
 /// assert!(Workers::try_from(0).is_err());
 ///
 /// // Wherever a limit is taken:
-/// let _limits = threadctl::Limits::new().user_api("blas", all_but_one.limit(eight));
+/// let _limits = threadctl::Limits::new().user_api("blas", all_but_one.resolve(8));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Workers<'pool>(Kind<'pool>);
@@ -64,10 +62,8 @@ impl<'pool> Workers<'pool> {
     /// The workers of a rayon pool of one's own.
     ///
     /// ```
-    /// use std::num::NonZeroUsize;
-    /// use threadctl::Workers;
     /// let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    /// assert_eq!(Workers::pool(&pool).resolve(NonZeroUsize::new(8).unwrap()).get(), 2);
+    /// assert_eq!(threadctl::Workers::pool(&pool).resolve(8), 2);
     /// ```
     pub fn pool(pool: &'pool ThreadPool) -> Self {
         Workers(Kind::Pool(pool))
@@ -101,42 +97,27 @@ impl<'pool> Workers<'pool> {
         }
     }
 
-    /// How many that is where there are `cores`: from 1 to `cores`.
+    /// How many that is where there are `cores`: from 1 to `cores`, and in the range of a limit. 0 cores count as 1.
     ///
     /// ```
-    /// use std::num::NonZeroUsize;
-    /// let four = NonZeroUsize::new(4).unwrap();
     /// for (text, number) in [("1", 1), ("4", 4), ("9", 4), ("-1", 4), ("-2", 3), ("-4", 1), ("-9", 1)] {
-    ///     assert_eq!(text.parse::<threadctl::Workers>().unwrap().resolve(four).get(), number);
+    ///     assert_eq!(text.parse::<threadctl::Workers>().unwrap().resolve(4), number);
     /// }
     /// ```
-    pub fn resolve(&self, cores: NonZeroUsize) -> NonZeroUsize {
+    pub fn resolve(&self, cores: u32) -> u32 {
+        let cores = cores.clamp(1, i32::MAX.unsigned_abs());
         let wanted = match self.0 {
-            Kind::Pool(pool) => pool.current_num_threads(),
+            Kind::Pool(pool) => u32::try_from(pool.current_num_threads()).unwrap_or(u32::MAX),
             Kind::Count(count) => {
-                let size = usize::try_from(count.unsigned_abs().get()).unwrap_or(usize::MAX);
+                let size = u32::try_from(count.unsigned_abs().get()).unwrap_or(u32::MAX);
                 if count.is_positive() {
                     size
                 } else {
-                    cores.get().saturating_sub(size - 1)
+                    cores.saturating_sub(size - 1)
                 }
             }
         };
-        NonZeroUsize::new(wanted.min(cores.get())).unwrap_or(NonZeroUsize::MIN)
-    }
-
-    /// [`resolve`](Workers::resolve), as the methods of [`Limits`](crate::Limits) take it.
-    ///
-    /// ```
-    /// use std::num::NonZeroUsize;
-    /// use threadctl::{Limits, Workers};
-    /// let limits = Limits::new().all(Workers::ALL.limit(NonZeroUsize::new(4).unwrap()));
-    /// assert_eq!(limits.to_string(), "all=4");
-    /// ```
-    pub fn limit(&self, cores: NonZeroUsize) -> u32 {
-        u32::try_from(self.resolve(cores).get())
-            .unwrap_or(u32::MAX)
-            .min(i32::MAX.unsigned_abs())
+        wanted.clamp(1, cores)
     }
 }
 

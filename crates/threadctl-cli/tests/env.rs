@@ -263,3 +263,31 @@ fn numpys_openblas_takes_its_share() {
     assert_eq!(numpys_threads("--inner 1"), 1);
     assert_eq!(numpys_threads("--jobs 1 --inner -1"), cores);
 }
+
+#[test]
+fn threads_that_have_worked_sleep_at_once() {
+    // Left to themselves the threads of OpenBLAS spin for 10 ms and more after a product.
+    const WORK: &str = "import numpy, time\n\
+        a = numpy.ones((500, 500))\n\
+        spent = []\n\
+        for _ in range(5):\n    \
+            a @ a\n    \
+            before = time.process_time()\n    \
+            time.sleep(0.05)\n    \
+            spent.append(time.process_time() - before)\n\
+        print(min(spent))";
+    let output = clean("sh")
+        .args(["-c", "eval \"$(\"$0\" env)\"; exec \"$1\" -c \"$2\""])
+        .arg(env!("CARGO_BIN_EXE_threadctl"))
+        .arg(common::library("python"))
+        .arg(WORK)
+        .env("PYTHONPATH", common::library("python-packages"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let seconds: f64 = stdout(&output).trim().parse().unwrap();
+    assert!(
+        seconds < 0.002,
+        "{seconds} s of CPU time in 0.05 s of sleep"
+    );
+}

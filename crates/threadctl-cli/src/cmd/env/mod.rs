@@ -5,7 +5,6 @@ mod plan;
 mod table;
 
 use std::fmt::Write;
-use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -26,16 +25,16 @@ struct Document<'a> {
     /// The version of this program.
     threadctl: &'static str,
     /// The cores that the jobs share.
-    cores: usize,
+    cores: u32,
     jobs: usize,
     /// Which of the jobs, from 1, where it was asked for one.
     job: Option<usize>,
     /// The cores of a job.
-    width: usize,
+    width: u32,
     /// Threads of its parallel loops.
-    outer: usize,
+    outer: u32,
     /// Threads of a call into a library.
-    inner: usize,
+    inner: u32,
     /// How the settings differ from what was asked for, in words.
     notes: &'a [String],
     variables: Vec<Variable>,
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
         Shell::Json => out::json(&Document {
             schema: SCHEMA,
             threadctl: env!("CARGO_PKG_VERSION"),
-            cores: cores.get(),
+            cores,
             jobs: plan.jobs,
             job: args.job,
             width: plan.width,
@@ -83,17 +82,16 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
 }
 
 /// The cores that the jobs share.
-fn cores() -> Result<NonZeroUsize> {
+fn cores() -> Result<u32> {
     let available = std::thread::available_parallelism().context("cannot count the cores")?;
+    let available = u32::try_from(available.get()).unwrap_or(u32::MAX);
     Ok(Workers::from_env()?.map_or(available, |workers| workers.resolve(available)))
 }
 
 /// A number of jobs is taken as it is, also where it is more than the cores; a negative one counts from them.
-fn jobs(wanted: Workers<'_>, cores: NonZeroUsize) -> usize {
-    wanted
-        .to_string()
-        .parse()
-        .unwrap_or_else(|_| wanted.resolve(cores).get())
+fn jobs(wanted: Workers<'_>, cores: u32) -> usize {
+    let counted = || usize::try_from(wanted.resolve(cores)).unwrap_or(1);
+    wanted.to_string().parse().unwrap_or_else(|_| counted())
 }
 
 /// A line each, ended so that they may also be joined to one: `eval $(threadctl env)` without quotes.

@@ -3,8 +3,6 @@
 //! Invariants: jobs x outer x inner never exceeds the cores, unless there are more jobs than cores: then each of those
 //! numbers is 1 for each job. Whatever differs from what was asked for, or leaves a core idle, is in the notes.
 
-use std::num::NonZeroUsize;
-
 use anyhow::{Result, bail};
 use threadctl::{Workers, split};
 
@@ -14,18 +12,18 @@ pub(super) struct Plan {
     /// How many jobs run at once.
     pub(super) jobs: usize,
     /// The cores of the job.
-    pub(super) width: usize,
+    pub(super) width: u32,
     /// Threads of its loops.
-    pub(super) outer: usize,
+    pub(super) outer: u32,
     /// Threads of its calls into libraries.
-    pub(super) inner: usize,
+    pub(super) inner: u32,
     pub(super) notes: Vec<String>,
 }
 
 impl Plan {
     /// `jobs` is a number of jobs, which may be more than there are cores.
     pub(super) fn new(
-        cores: NonZeroUsize,
+        cores: u32,
         jobs: usize,
         job: Option<usize>,
         inner: Option<Workers<'_>>,
@@ -37,10 +35,10 @@ impl Plan {
             bail!("--job {job}: the jobs are numbered from 1 to {jobs} (--jobs)");
         }
         let shares = split(cores, jobs);
-        if jobs > cores.get() {
+        if u32::try_from(jobs).map_or(true, |jobs| jobs > cores) {
             notes.push(format!(
                 "{jobs} jobs exceed the {cores} {}: each gets 1 thread, and they take turns",
-                of_cores(cores.get())
+                of_cores(cores)
             ));
         } else if job.is_none() && shares.remainder() > 0 {
             let idle = shares.remainder();
@@ -65,15 +63,13 @@ impl Plan {
 }
 
 /// Threads of the loops and of the calls that they make.
-fn nested(width: usize, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> (usize, usize) {
+fn nested(width: u32, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> (u32, u32) {
     let Some(wanted) = inner else {
         return (width, width);
     };
-    let inner = wanted
-        .resolve(NonZeroUsize::new(width).unwrap_or(NonZeroUsize::MIN))
-        .get();
-    let asked: Result<usize, _> = wanted.to_string().parse();
-    if asked.is_ok_and(|asked| asked > inner) {
+    let inner = wanted.resolve(width);
+    let asked: Result<i64, _> = wanted.to_string().parse();
+    if asked.is_ok_and(|asked| asked > i64::from(inner)) {
         notes.push(format!(
             "--inner {wanted}: a job has {width} {}, so a call gets {inner}",
             of_cores(width)
@@ -89,7 +85,7 @@ fn nested(width: usize, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> 
     (outer, inner)
 }
 
-fn of_cores(number: usize) -> &'static str {
+fn of_cores(number: u32) -> &'static str {
     if number == 1 { "core" } else { "cores" }
 }
 
@@ -98,20 +94,17 @@ fn of_cores(number: usize) -> &'static str {
 mod tests {
     use super::*;
 
-    fn cores(number: usize) -> NonZeroUsize {
-        NonZeroUsize::new(number).unwrap()
-    }
-
     #[test]
     fn jobs_and_levels_never_exceed_the_cores() {
         for budget in 1..=64 {
-            for jobs in 1..=70 {
+            for count in 1..=70 {
+                let jobs = usize::try_from(count).unwrap();
                 let mut sum = 0;
                 for job in 1..=jobs {
-                    let plan = Plan::new(cores(budget), jobs, Some(job), None).unwrap();
+                    let plan = Plan::new(budget, jobs, Some(job), None).unwrap();
                     sum += plan.width;
                 }
-                assert_eq!(sum, budget.max(jobs), "{budget} cores, {jobs} jobs");
+                assert_eq!(sum, budget.max(count), "{budget} cores, {jobs} jobs");
                 for inner in [
                     None,
                     Some(-1),
@@ -122,13 +115,13 @@ mod tests {
                     Some(100),
                 ] {
                     let workers = inner.map(|inner: i32| Workers::try_from(inner).unwrap());
-                    let plan = Plan::new(cores(budget), jobs, None, workers).unwrap();
+                    let plan = Plan::new(budget, jobs, None, workers).unwrap();
                     assert!(plan.width >= 1 && plan.outer >= 1 && plan.inner >= 1);
-                    assert!(plan.width * jobs <= budget.max(jobs), "{plan:?}");
+                    assert!(plan.width * count <= budget.max(count), "{plan:?}");
                     if inner.is_some() {
                         assert!(plan.outer * plan.inner <= plan.width, "{plan:?}");
                     }
-                    let used = plan.width * jobs;
+                    let used = plan.width * count;
                     assert_eq!(
                         plan.notes.is_empty(),
                         used == budget && {
@@ -147,7 +140,7 @@ mod tests {
     #[test]
     fn a_job_that_is_none_of_them_is_refused() {
         for job in [0, 5] {
-            let error = Plan::new(cores(8), 4, Some(job), None).unwrap_err();
+            let error = Plan::new(8, 4, Some(job), None).unwrap_err();
             assert!(error.to_string().contains("from 1 to 4"), "{error}");
         }
     }

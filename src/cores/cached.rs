@@ -30,6 +30,7 @@ pub fn cores() -> Cores {
         match &*last {
             Some((asked, cores)) if now.wrapping_sub(*asked) < FRESH => Some(cores.clone()),
             _ => {
+                crate::config::notice();
                 let cores = System::this().cores();
                 tracing::debug!(
                     count = cores.count(),

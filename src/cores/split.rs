@@ -24,7 +24,7 @@ pub struct Split {
     wider: u32,
 }
 
-/// Shares `cores` out among `tasks`: as many at once as there are cores for, and all cores among those.
+/// Shares `cores` ([`cores().count()`](crate::Cores::count), say) out among `tasks`: as many at once as there are cores for, and all cores among those.
 ///
 /// Without a task nothing is shared out; 0 cores count as 1.
 ///

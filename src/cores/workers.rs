@@ -36,8 +36,8 @@ pub(crate) const GRAMMAR: &str =
 /// assert_eq!(Workers::try_from(3).unwrap().resolve(8), 3);
 /// assert!(Workers::try_from(0).is_err());
 ///
-/// // Wherever a limit is taken:
-/// let _limits = threadctl::Limits::new().user_api("blas", all_but_one.resolve(8));
+/// // Wherever a limit is taken; of the cores that this process may use:
+/// let _limits = threadctl::Limits::new().user_api("blas", all_but_one);
 /// ```
 #[derive(Clone, Copy)]
 pub struct Workers<'pool>(Kind<'pool>);

@@ -2,6 +2,7 @@
 //!
 //! Invariant: an entry is checked (its limit, its name) before a plan is made of it, never afterwards.
 
+use super::width::Width;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Names, names};
 use std::fmt;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// and what no entry means is never touched.
 ///
 /// A limit may raise a number as well as lower it: what is in force is the smallest limit *alive*, even where the
-/// number was smaller before.
+/// number was smaller before. A limit is given as a number, or as [`Workers`](crate::Workers).
 ///
 /// ```
 /// use threadctl::Limits;
@@ -74,8 +75,8 @@ impl Limits {
     /// assert_eq!(Limits::new().all(0).limit_process().unwrap_err().kind(), ErrorKind::InvalidLimit);
     /// ```
     #[must_use]
-    pub fn all(self, limit: u32) -> Self {
-        self.with(Selector::All, limit)
+    pub fn all(self, limit: impl Width) -> Self {
+        self.with(Selector::All, limit.limit())
     }
 
     /// Limits the runtimes that implement a standard: `blas`, `openmp`, `rayon`, or that of a registered runtime.
@@ -84,8 +85,8 @@ impl Limits {
     /// let _guard = threadctl::Limits::new().user_api("blas", 1).limit_process().unwrap();
     /// ```
     #[must_use]
-    pub fn user_api(self, name: &str, limit: u32) -> Self {
-        self.with(Selector::UserApi(name.to_owned()), limit)
+    pub fn user_api(self, name: &str, limit: impl Width) -> Self {
+        self.with(Selector::UserApi(name.to_owned()), limit.limit())
     }
 
     /// Limits one implementation: `openblas`, `mkl`, `blis` ...
@@ -94,8 +95,8 @@ impl Limits {
     /// let _guard = threadctl::Limits::new().internal_api("mkl", 1).limit_process().unwrap();
     /// ```
     #[must_use]
-    pub fn internal_api(self, name: &str, limit: u32) -> Self {
-        self.with(Selector::InternalApi(name.to_owned()), limit)
+    pub fn internal_api(self, name: &str, limit: impl Width) -> Self {
+        self.with(Selector::InternalApi(name.to_owned()), limit.limit())
     }
 
     /// Limits the runtimes whose file names start so.
@@ -104,8 +105,8 @@ impl Limits {
     /// let _guard = threadctl::Limits::new().prefix("libscipy_openblas", 1).limit_process().unwrap();
     /// ```
     #[must_use]
-    pub fn prefix(self, name: &str, limit: u32) -> Self {
-        self.with(Selector::Prefix(name.to_owned()), limit)
+    pub fn prefix(self, name: &str, limit: impl Width) -> Self {
+        self.with(Selector::Prefix(name.to_owned()), limit.limit())
     }
 
     /// Limits the runtime of one file, given by its absolute path; symbolic links are followed.
@@ -116,8 +117,8 @@ impl Limits {
     /// assert_eq!(guard.unmatched(), ["/opt/blas/libopenblas.so"]);
     /// ```
     #[must_use]
-    pub fn path(self, path: impl AsRef<Path>, limit: u32) -> Self {
-        self.with(Selector::Path(path.as_ref().to_owned()), limit)
+    pub fn path(self, path: impl AsRef<Path>, limit: impl Width) -> Self {
+        self.with(Selector::Path(path.as_ref().to_owned()), limit.limit())
     }
 
     /// Whether a limit that does not hold is an error ([`ErrorKind::NotHonoured`]) with nothing left set, rather

@@ -291,3 +291,22 @@ fn threads_that_have_worked_sleep_at_once() {
         "{seconds} s of CPU time in 0.05 s of sleep"
     );
 }
+
+#[test]
+fn the_jobs_share_the_cores_that_there_are_and_not_the_machines() {
+    let output = clean("taskset")
+        .args([
+            "-c",
+            "0",
+            env!("CARGO_BIN_EXE_threadctl"),
+            "env",
+            "--shell",
+            "json",
+        ])
+        .output()
+        .unwrap_or_else(|error| panic!("taskset: {error}; install the package util-linux"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&document, "cores"), 1);
+    assert_eq!(variables(&document)["OMP_NUM_THREADS"], "1");
+}

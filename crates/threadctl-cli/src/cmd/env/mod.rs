@@ -6,7 +6,7 @@ mod table;
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use threadctl::Workers;
 
@@ -50,7 +50,8 @@ struct Variable {
 
 /// Prints the settings.
 pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
-    let cores = cores()?;
+    // What is found here is what there is to share, a share given to this shell included.
+    let cores = threadctl::cores().count();
     let plan = Plan::new(cores, jobs(args.jobs, cores), args.job, args.inner)?;
     for note in &plan.notes {
         out::complain(&format!("note: {note}"));
@@ -79,13 +80,6 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
         }),
     }?;
     Ok(Verdict::Good)
-}
-
-/// The cores that the jobs share.
-fn cores() -> Result<u32> {
-    let available = std::thread::available_parallelism().context("cannot count the cores")?;
-    let available = u32::try_from(available.get()).unwrap_or(u32::MAX);
-    Ok(Workers::from_env()?.map_or(available, |workers| workers.resolve(available)))
 }
 
 /// A number of jobs is taken as it is, also where it is more than the cores; a negative one counts from them.

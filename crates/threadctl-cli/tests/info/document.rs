@@ -73,7 +73,7 @@ pub struct Runtime {
     pub concurrent_callers: String,
     pub interface: Interface,
     pub tested: bool,
-    pub domains: Option<std::collections::BTreeMap<String, u32>>,
+    pub domains: Option<BTreeMap<String, u32>>,
     pub current_backend: Option<String>,
     pub available_backends: Option<Vec<String>>,
     pub loaded_backends: Option<Vec<String>>,

@@ -36,7 +36,11 @@ use target::{MappedFile, Target};
 pub struct ProcessReport {
     /// The process; for the number of one of its threads, the process that it belongs to.
     pub pid: u32,
-    /// The program's file, as the process sees it.
+    /// The program's file, as the process sees it. Serialised as text: bytes that are not UTF-8 become U+FFFD.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::runtime::info::lossy_path")
+    )]
     pub executable: PathBuf,
     /// How many threads it has now.
     pub threads: u32,

@@ -23,7 +23,8 @@ pub struct RuntimeInfo {
     pub internal_api: String,
     /// The start of the file name by which it was recognised; empty for what the main program links statically.
     pub prefix: String,
-    /// The file, symbolic links resolved.
+    /// The file, symbolic links resolved. Serialised as text: bytes that are not UTF-8 become U+FFFD.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "lossy_path"))]
     pub filepath: PathBuf,
     /// As the library tells it.
     pub version: Option<String>,
@@ -58,6 +59,15 @@ pub struct RuntimeInfo {
     /// For each field that is `None` or unknown: why.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "BTreeMap::is_empty"))]
     pub unknown: BTreeMap<String, String>,
+}
+
+/// A path as text. serde's own way is an error for the whole document when one name is not UTF-8, which Linux allows.
+#[cfg(feature = "serde")]
+pub(crate) fn lossy_path<S: serde::Serializer>(
+    path: &std::path::Path,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Whom a change of a runtime's size reaches.

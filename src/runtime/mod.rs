@@ -10,7 +10,7 @@ mod custom;
 pub(crate) mod describe;
 pub(crate) mod fixed;
 mod flexiblas;
-mod info;
+pub(crate) mod info;
 pub(crate) mod mkl;
 mod names;
 mod one;

@@ -1,26 +1,9 @@
 //! The document `threadctl.info/1`, written down a second time: a field that appears, vanishes or changes its type
 //! fails every test that reads a document.
-#![allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "each test file uses a part of it, and a test fails by panicking"
-)]
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Variables by which a user's settings would reach a test.
-pub const THREAD_VARIABLES: &[&str] = &[
-    "OPENBLAS_",
-    "OMP_",
-    "GOMP_",
-    "KMP_",
-    "MKL_",
-    "BLIS_",
-    "GOTO_",
-];
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

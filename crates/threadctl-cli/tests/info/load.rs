@@ -2,6 +2,7 @@
 use crate::common;
 use crate::document::{Document, Runtime};
 use assert_cmd::Command;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 fn threadctl() -> Command {
@@ -228,6 +229,27 @@ fn a_file_that_is_no_shared_object_is_refused() {
     assert!(text.contains("directory"), "{text}");
     let text = refusal(&["info", "--load", env!("CARGO_BIN_EXE_threadctl")]);
     assert!(text.contains("program"), "{text}");
+}
+
+#[test]
+fn a_file_whose_name_is_not_utf_8_is_reported_in_both_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder
+        .path()
+        .canonicalize()
+        .unwrap()
+        .join(std::ffi::OsStr::from_bytes(b"libgomp\xff.so.1"));
+    std::fs::copy(common::library("gomp"), &path).unwrap();
+    let run = |options: &[&str]| {
+        let mut command = threadctl();
+        command.arg("info").args(options).arg("--load").arg(&path);
+        command.assert().success().get_output().stdout.clone()
+    };
+    let document = Document::parse(&run(&["--json"]));
+    let shown = path.to_string_lossy().into_owned();
+    assert!(shown.ends_with("libgomp\u{fffd}.so.1"));
+    assert_eq!(only(&document, "openmp").filepath, Path::new(&shown));
+    assert!(String::from_utf8(run(&[])).unwrap().contains(&shown));
 }
 
 #[test]

@@ -94,7 +94,15 @@ fn a_serial_build_is_within_every_limit_and_never_set() {
             ] {
                 assert_eq!(outcomes.len(), 1);
                 assert_eq!(outcomes[0].effective, Some(1));
-                assert_eq!(outcomes[0].shortfall, None);
+                let clamped = Shortfall::Clamped {
+                    max: 1,
+                    widened: false,
+                };
+                assert_eq!(
+                    outcomes[0].shortfall,
+                    Some(clamped),
+                    "more than it can have"
+                );
             }
             let _guard = limits.limit_process().unwrap();
             // It would echo whatever it was told.

@@ -22,6 +22,8 @@ struct Pool {
     /// It takes no fewer.
     least: u32,
     panics: AtomicBool,
+    /// Fails when it is read back, at the second look.
+    panics_when_read: AtomicBool,
 }
 
 impl Pool {
@@ -30,6 +32,7 @@ impl Pool {
             number: AtomicU32::new(START),
             least,
             panics: AtomicBool::new(false),
+            panics_when_read: AtomicBool::new(false),
         })
     }
 
@@ -40,7 +43,10 @@ impl Pool {
 
 impl Controller for Pool {
     fn num_threads(&self) -> u32 {
-        self.now()
+        let now = self.now();
+        let fails = now < START && self.panics_when_read.load(SeqCst);
+        assert!(!fails, "the controller fails");
+        now
     }
 
     fn set_num_threads(&self, threads: u32) {
@@ -156,6 +162,61 @@ fn a_controller_that_panics_harms_nobody_else() {
         pool.panics.store(false, SeqCst);
         drop(plan.limit_process().unwrap());
         assert_eq!((in_force(), pool.now()), (5, 2));
+    });
+}
+
+#[test]
+fn a_panic_while_reading_back_puts_the_original_back() {
+    in_own_process(
+        "a_panic_while_reading_back_puts_the_original_back",
+        &[],
+        || {
+            let pool = Pool::new(1);
+            register("pool", &pool);
+            let plan = Limits::new()
+                .internal_api("pool", 2)
+                .plan(&runtimes())
+                .unwrap();
+            let narrower = Limits::new()
+                .internal_api("pool", 1)
+                .plan(&runtimes())
+                .unwrap();
+            let fails = |plan: &threadctl::Plan| {
+                pool.panics_when_read.store(true, SeqCst);
+                assert!(catch_unwind(AssertUnwindSafe(|| plan.limit_process())).is_err());
+                pool.panics_when_read.store(false, SeqCst);
+            };
+            fails(&plan);
+            assert_eq!(
+                pool.now(),
+                START,
+                "nothing is limited, so nothing is left set"
+            );
+            let guard = plan.limit_process().unwrap();
+            fails(&narrower);
+            assert_eq!(pool.now(), 2, "the limit that is alive is in force");
+            drop(guard);
+            assert_eq!(pool.now(), START);
+        },
+    );
+}
+
+#[test]
+fn a_lasting_change_below_a_limit_that_is_alive_is_not_honoured_yet() {
+    let test = "a_lasting_change_below_a_limit_that_is_alive_is_not_honoured_yet";
+    in_own_process(test, &[], || {
+        let pool = Pool::new(1);
+        register("pool", &pool);
+        let guard = Limits::new()
+            .internal_api("pool", 4)
+            .limit_process()
+            .unwrap();
+        let found = runtimes().select(|runtime| runtime.internal_api() == "pool");
+        let outcome = found.iter().next().unwrap().set_num_threads(2).unwrap();
+        assert_eq!(outcome.shortfall, Some(Shortfall::Deferred { by: 4 }));
+        assert!(!outcome.is_honoured());
+        drop(guard);
+        assert_eq!(pool.now(), 2);
     });
 }
 

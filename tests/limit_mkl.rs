@@ -277,3 +277,44 @@ fn many_threads_with_limits_of_both_scopes_leave_nothing_behind() {
         },
     );
 }
+
+#[test]
+fn two_files_of_mkl_are_one_number_with_one_account() {
+    let folder = common::mkl_folder();
+    let test = "two_files_of_mkl_are_one_number_with_one_account";
+    let environment = [
+        ("LD_LIBRARY_PATH", &*folder),
+        ("MKL_DYNAMIC", "FALSE"),
+        ("MKL_NUM_THREADS", "6"),
+    ];
+    common::in_own_process(test, &environment, || {
+        let folder = common::library("mkl-libs");
+        for name in [
+            "libm.so.6",
+            "libiomp5.so",
+            "libmkl_core.so.3",
+            "libmkl_intel_thread.so.3",
+            "libmkl_intel_lp64.so.3",
+        ] {
+            let in_folder = folder.join(name);
+            common::load_path(if in_folder.exists() {
+                &in_folder
+            } else {
+                name.as_ref()
+            });
+        }
+        let narrow = process(2);
+        let mkl = common::load("mkl-rt");
+        assert_eq!(in_force(mkl), 2);
+        let wide = process(4);
+        assert_eq!(
+            in_force(mkl),
+            2,
+            "the smallest alive, whichever file it was taken through"
+        );
+        drop(narrow);
+        assert_eq!(in_force(mkl), 4);
+        drop(wide);
+        assert_eq!(in_force(mkl), 6);
+    });
+}

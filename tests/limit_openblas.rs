@@ -220,7 +220,13 @@ fn a_limit_above_what_the_build_allows_is_a_reported_clamp() {
             let guard = plan(max + 36).limit_process().unwrap();
             let outcome = &guard.outcomes()[0];
             assert_eq!(outcome.effective, Some(max));
-            assert_eq!(outcome.shortfall, Some(Shortfall::Clamped { max }));
+            assert_eq!(
+                outcome.shortfall,
+                Some(Shortfall::Clamped {
+                    max,
+                    widened: false
+                })
+            );
             assert_eq!(in_force(blas), max as i32);
             drop(guard);
             assert_eq!(in_force(blas), START);
@@ -277,7 +283,13 @@ fn a_lasting_change_waits_for_the_limits() {
         );
         let max = runtime.max_threads().unwrap();
         let clamped = runtime.set_num_threads(max + 1).unwrap();
-        assert_eq!(clamped.shortfall, Some(Shortfall::Clamped { max }));
+        assert_eq!(
+            clamped.shortfall,
+            Some(Shortfall::Clamped {
+                max,
+                widened: false
+            })
+        );
     });
 }
 

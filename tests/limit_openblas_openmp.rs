@@ -86,6 +86,26 @@ fn a_limit_for_the_process_cannot_hold_and_touches_nothing() {
 }
 
 #[test]
+fn more_than_the_build_allows_is_reported_though_openmp_takes_it() {
+    alone(
+        "more_than_the_build_allows_is_reported_though_openmp_takes_it",
+        |_| {
+            let guard = limit_thread("blas=100000");
+            let outcome = &guard.outcomes()[0];
+            let max = outcome.runtime.max_threads().unwrap();
+            assert_eq!(
+                outcome.shortfall,
+                Some(Shortfall::Clamped {
+                    max,
+                    widened: false
+                })
+            );
+            assert_eq!(outcome.effective, Some(max));
+        },
+    );
+}
+
+#[test]
 fn guards_of_a_thread_may_go_in_any_order() {
     alone("guards_of_a_thread_may_go_in_any_order", |blas| {
         let mut guards: Vec<_> = ["blas=3", "blas=1", "blas=2"].map(limit_thread).into();

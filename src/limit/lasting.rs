@@ -76,7 +76,11 @@ impl Runtime {
             }
             Lasting::Later(grant) => outcome(
                 grant.effective,
-                Some(Shortfall::Overridden { by: grant.smallest }),
+                Some(if grant.smallest <= threads {
+                    Shortfall::Overridden { by: grant.smallest }
+                } else {
+                    Shortfall::Deferred { by: grant.smallest }
+                }),
             ),
         })
     }

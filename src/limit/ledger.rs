@@ -12,6 +12,7 @@
 
 use crate::sync::{Mutex, MutexGuard, lock};
 use smallvec::SmallVec;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A number that can be read, set, and put back. The ledger's user gives it access to nobody else.
 pub trait Value {
@@ -101,19 +102,24 @@ impl<S> Default for Book<S> {
 }
 
 impl<S: Copy> Book<S> {
-    /// Adds a limit. The book changes last, so that a panic of `value` adds nothing.
+    /// Adds a limit. The book changes last, and a panic of `value` undoes what was set: nothing is added then.
     pub fn acquire(&mut self, value: &impl Value<Saved = S>, limit: u32) -> Grant {
         let smallest = match self.alive.smallest() {
             None => {
                 let saved = value.save();
+                let undo = Undo(|| value.restore(saved));
                 value.set(limit);
                 self.effective = value.get();
+                undo.not_needed();
                 self.original = Some(Original::Saved(saved));
                 limit
             }
             Some(smallest) if limit < smallest => {
+                let undo = Undo(|| value.set(smallest));
                 value.set(limit);
-                self.effective = value.get();
+                let effective = value.get();
+                undo.not_needed();
+                self.effective = effective;
                 limit
             }
             Some(smallest) => smallest,
@@ -178,6 +184,24 @@ impl<S: Copy> Book<S> {
     /// Whether no limit is alive.
     pub fn is_empty(&self) -> bool {
         self.alive.smallest().is_none()
+    }
+}
+
+/// Runs its function when it is dropped by a panic of foreign code.
+struct Undo<F: FnMut()>(F);
+
+impl<F: FnMut()> Undo<F> {
+    fn not_needed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<F: FnMut()> Drop for Undo<F> {
+    fn drop(&mut self) {
+        // The same foreign code may panic again, which must not end the process.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(&mut self.0)) {
+            std::mem::forget(payload);
+        }
     }
 }
 

@@ -69,11 +69,17 @@ pub enum Shortfall {
     Clamped {
         /// The most that the build allows.
         max: u32,
+        /// Whether the limit was also [widened to the process](Shortfall::WidenedToProcess).
+        widened: bool,
     },
     /// The limit holds: the runtime took a smaller number (MKL: the physical cores, while MKL_DYNAMIC is on).
     Capped,
-    /// The limit holds: a smaller one is alive. For a lasting change: limits are alive, and it waits until the last
-    /// of them goes.
+    /// A lasting change that waits: larger limits are alive, and it takes hold when the last of them goes.
+    Deferred {
+        /// The smallest limit alive.
+        by: u32,
+    },
+    /// The limit holds: a smaller one is alive. For a lasting change: that is in force until the last limit goes.
     Overridden {
         /// The smallest limit alive.
         by: u32,
@@ -94,6 +100,7 @@ impl Shortfall {
             | Shortfall::ScopeUnknown
             | Shortfall::NotAllowed { .. }
             | Shortfall::Refused
+            | Shortfall::Deferred { .. }
             | Shortfall::ThreadLimitsGoBefore { .. } => false,
             Shortfall::WidenedToProcess
             | Shortfall::Clamped { .. }
@@ -126,7 +133,16 @@ impl fmt::Display for Shortfall {
             Shortfall::WidenedToProcess => f.write_str(
                 "it has only a setter for the whole process, so other threads are limited too",
             ),
-            Shortfall::Clamped { max } => write!(f, "its build allows at most {max}"),
+            Shortfall::Clamped { max, widened } => {
+                write!(f, "its build allows at most {max}")?;
+                match widened {
+                    true => write!(f, "; {}", Shortfall::WidenedToProcess),
+                    false => Ok(()),
+                }
+            }
+            Shortfall::Deferred { by } => {
+                write!(f, "it waits for larger limits to go; one of {by} is in force until then")
+            }
             Shortfall::Capped => f.write_str("it took a smaller number"),
             Shortfall::Overridden { by } => write!(f, "a limit of {by} is in force"),
         }
@@ -165,14 +181,21 @@ impl Outcome {
         let (effective, shortfall) = match (decision, held) {
             (Decision::Hold { reach, .. }, Some(held)) => {
                 let widened = *reach == Reach::Process && scope == Scope::Thread;
-                (
-                    Some(held.grant.effective),
-                    held.shortfall(requested, widened, runtime.max_threads()),
-                )
+                let max = runtime.max_threads();
+                // Some builds repeat whatever they are told.
+                let effective = held.grant.effective.min(max.unwrap_or(u32::MAX));
+                (Some(effective), held.shortfall(requested, widened, max))
             }
             // A plan that was not carried out.
             (Decision::Hold { .. }, None) => (None, None),
-            (Decision::Within { threads }, _) => (Some(*threads), None),
+            (Decision::Within { threads }, _) => {
+                let max = runtime.max_threads().filter(|max| *max < requested);
+                let clamped = |max| Shortfall::Clamped {
+                    max,
+                    widened: false,
+                };
+                (Some(*threads), max.map(clamped))
+            }
             (Decision::Left { threads, why }, _) => (*threads, Some(why.clone())),
         };
         Outcome {
@@ -228,20 +251,21 @@ impl Held {
             smallest,
             effective,
         } = self.grant;
+        let max = max.filter(|max| *max < requested);
         if effective > requested {
             Some(Shortfall::Refused)
         } else if self.above > 0 {
             Some(Shortfall::ThreadLimitsGoBefore {
                 threads: self.above,
             })
+        } else if let Some(max) = max.filter(|_| smallest >= requested) {
+            Some(Shortfall::Clamped { max, widened })
         } else if widened {
             Some(Shortfall::WidenedToProcess)
         } else if effective == requested {
             None
         } else if smallest < requested {
             Some(Shortfall::Overridden { by: smallest })
-        } else if let Some(max) = max.filter(|max| *max < requested) {
-            Some(Shortfall::Clamped { max })
         } else {
             Some(Shortfall::Capped)
         }
@@ -273,7 +297,18 @@ mod tests {
         );
         assert_eq!(
             got(100, 64).shortfall(100, false, max),
-            Some(Shortfall::Clamped { max: 64 })
+            Some(Shortfall::Clamped {
+                max: 64,
+                widened: false
+            })
+        );
+        assert_eq!(
+            got(100, 100).shortfall(100, true, max),
+            Some(Shortfall::Clamped {
+                max: 64,
+                widened: true
+            }),
+            "an echo is no effect"
         );
         assert_eq!(got(3, 2).shortfall(3, false, max), Some(Shortfall::Capped));
         assert_eq!(

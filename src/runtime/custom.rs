@@ -18,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///
 /// Called from any thread, and only while the library is loaded; dropped whenever, so its `Drop` must not call the
 /// library. It should not panic: a panic leaves a limit unset. A number of 0 counts as 1.
+/// It must not make limits while it is being set: they would wait for the one that sets it.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};

@@ -66,11 +66,20 @@ pub(crate) enum Functions {
         set: SetInt,
         domain: MapInt,
     },
-    /// `int get(void)`, `int set(int)`: `set` returns the value that restores, 0 for "none of its own".
-    ReturnsPrevious { get: GetInt, set: MapInt },
+    /// `int get(void)`, `int set(int)`: `set` returns the value that restores, 0 for "none of its own". `key` is that
+    /// of [`Functions::key`].
+    ReturnsPrevious {
+        get: GetInt,
+        set: MapInt,
+        key: usize,
+    },
     /// A controller of the user's own.
     Custom(Arc<dyn super::custom::Controller>),
 }
+
+/// Keys of MKL's two numbers. No function has these addresses.
+const MKL_PROCESS_KEY: usize = 1;
+pub(crate) const MKL_THREAD_KEY: usize = 2;
 
 impl Functions {
     /// Two runtimes whose setters have one key share one value, whatever they are called.
@@ -78,8 +87,9 @@ impl Functions {
         match self {
             Functions::Plain { set, .. } => set.address(),
             Functions::Ways { set, .. } => set.address(),
-            Functions::Domains { set, .. } => set.address(),
-            Functions::ReturnsPrevious { set, .. } => set.address(),
+            // Several of MKL's files export it, each at an address of its own, and all lead to one number.
+            Functions::Domains { .. } => MKL_PROCESS_KEY,
+            Functions::ReturnsPrevious { key, .. } => *key,
             Functions::Custom(controller) => Arc::as_ptr(controller).cast::<()>() as usize,
         }
     }

@@ -4,7 +4,7 @@
 //! physical cores while MKL_DYNAMIC is on, and has no effect under TBB; the second always holds. The thread's setter
 //! returns the value that restores: 0 means "none of its own", which is not the number that the getter returns.
 
-use super::describe::{Description, Functions, Pool, Reader, Subject};
+use super::describe::{Description, Functions, MKL_THREAD_KEY, Pool, Reader, Subject};
 use super::info::{ConcurrentCallers, Integers};
 use super::openmp;
 use crate::sys::call::{FillText, GetInt, MapInt, SetInt};
@@ -77,7 +77,11 @@ pub(super) fn describe(subject: &Subject<'_>) -> Description {
         }),
         thread: get
             .zip(set_local)
-            .map(|(get, set)| Functions::ReturnsPrevious { get, set }),
+            .map(|(get, set)| Functions::ReturnsPrevious {
+                get,
+                set,
+                key: MKL_THREAD_KEY,
+            }),
         ..Description::default()
     }
 }

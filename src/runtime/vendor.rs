@@ -40,7 +40,11 @@ pub(super) fn describe_nvpl(subject: &Subject<'_>) -> Description {
         process: get.zip(set).map(|(get, set)| Functions::Plain { get, set }),
         thread: get
             .zip(set_local)
-            .map(|(get, set)| Functions::ReturnsPrevious { get, set }),
+            .map(|(get, set)| Functions::ReturnsPrevious {
+                get,
+                set,
+                key: set.address(),
+            }),
         ..Description::default()
     }
 }

@@ -260,6 +260,10 @@ pub(super) fn unknown<'a>(
 
 /// The candidate that a misspelt name most probably is.
 pub(crate) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    // The cost grows with the length, and nobody misspells that much.
+    if name.len() > 64 {
+        return None;
+    }
     let name = name.to_lowercase();
     candidates
         .iter()

@@ -2,15 +2,48 @@
 //! data that a program does not export, and libraries of other processes.
 //!
 //! Invariant: a table is read whole, its names too. Name by name, it took two system calls each, and thousands of
-//! them were most of the run time of a short command.
+//! them were most of the run time of a short command. Since files of others are read, what a file claims about
+//! itself costs no more than the limits below.
 
 use object::elf::{
     FileHeader32, FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, STT_OBJECT, STT_TLS,
 };
 use object::read::elf::{FileHeader, SectionHeader as _, Sym as _};
-use object::{Endianness, FileKind, ReadCache};
+use object::{Endianness, FileKind, ReadCache, ReadRef};
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
+
+/// The largest piece of a file that is read at once. The names of the largest programs with debug information fit.
+const PIECE: u64 = 512 << 20;
+
+/// The most symbols that a table is read for.
+const SYMBOLS: usize = 4_000_000;
+
+/// No name that is looked for is nearly as long. Names may share their ends, so without a limit a table of names of a
+/// million bytes and a million symbols would be searched to its end a million times.
+const NAME: usize = 512;
+
+/// A file of which no piece is larger than [`PIECE`]: a sparse file of a few bytes may claim tables of any size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limited<'a>(pub &'a ReadCache<&'a File>);
+
+impl<'a> ReadRef<'a> for Limited<'a> {
+    fn len(self) -> Result<u64, ()> {
+        ReadRef::len(self.0)
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        if size > PIECE {
+            return Err(());
+        }
+        self.0.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        self.0.read_bytes_at_until(range, delimiter)
+    }
+}
 
 /// One entry of a symbol table.
 #[derive(Debug, Clone, Copy)]
@@ -63,13 +96,13 @@ pub(crate) fn visit_symbols(
     // Reads the ranges that are asked for, not the whole of a program with debug information.
     let cache = ReadCache::new(file);
     match FileKind::parse(&cache)? {
-        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(&cache, visit),
-        _ => visit_of::<FileHeader64<Endianness>>(&cache, visit),
+        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(Limited(&cache), visit),
+        _ => visit_of::<FileHeader64<Endianness>>(Limited(&cache), visit),
     }
 }
 
 fn visit_of<E: FileHeader<Endian = Endianness>>(
-    cache: &ReadCache<&File>,
+    cache: Limited<'_>,
     visit: &mut dyn FnMut(Symbol<'_>),
 ) -> object::read::Result<()> {
     let header = E::parse(cache)?;
@@ -83,7 +116,7 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
         let names = sections
             .section(table.string_section())?
             .data(endian, cache)?;
-        for symbol in table.iter() {
+        for symbol in table.iter().take(SYMBOLS) {
             // A thread-local variable has an offset, not an address.
             if symbol.st_type() == STT_TLS {
                 continue;
@@ -105,7 +138,7 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
 /// The name that begins there. Names that are not UTF-8 are none of ours.
 fn name_at(names: &[u8], start: usize) -> Option<&str> {
     let rest = names.get(start..)?;
-    let length = rest.iter().position(|byte| *byte == 0)?;
+    let length = rest.iter().take(NAME).position(|byte| *byte == 0)?;
     std::str::from_utf8(rest.get(..length)?)
         .ok()
         .filter(|name| !name.is_empty())
@@ -167,5 +200,11 @@ mod tests {
         assert_eq!(name_at(b"\0abc\0de", 5), None);
         assert_eq!(name_at(b"\0abc\0de", 0), None);
         assert_eq!(name_at(b"\0abc\0de", 99), None);
+        let long = [b'a'; NAME];
+        assert_eq!(
+            name_at(&[&long[1..], b"\0"].concat(), 0).map(str::len),
+            Some(NAME - 1)
+        );
+        assert_eq!(name_at(&[&long[..], b"\0"].concat(), 0), None);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn pointer(machine: Machine, code: &[u8], address: u64) -> Option<Poi
             let [0x48, opcode, 0x05, a, b, c, d, rest @ ..] = body else {
                 return None;
             };
-            let next = address + skipped + 7;
+            let next = address.wrapping_add(skipped + 7);
             let target = next.wrapping_add_signed(i32::from_le_bytes([*a, *b, *c, *d]).into());
             if !x86_returns(rest, framed) {
                 return None;
@@ -87,13 +87,13 @@ pub(super) fn pointer(machine: Machine, code: &[u8], address: u64) -> Option<Poi
             let pages = (((adrp >> 5) & 0x7_ffff) << 2) | ((adrp >> 29) & 3);
             // 21 bits, the highest of which is the sign.
             let pages = i64::from((pages << 11).cast_signed() >> 11);
-            let page = ((address + skipped) & !0xfff).wrapping_add_signed(pages << 12);
+            let page = (address.wrapping_add(skipped) & !0xfff).wrapping_add_signed(pages << 12);
             let immediate = u64::from((second >> 10) & 0xfff);
             match second & 0xffc0_03ff {
                 // add x0, x0, #imm12
-                0x9100_0000 => Some(Pointer::Constant(page + immediate)),
+                0x9100_0000 => Some(Pointer::Constant(page.wrapping_add(immediate))),
                 // ldr x0, [x0, #imm12 * 8]
-                0xf940_0000 => Some(Pointer::LoadedFrom(page + immediate * 8)),
+                0xf940_0000 => Some(Pointer::LoadedFrom(page.wrapping_add(immediate * 8))),
                 _ => None,
             }
         }
@@ -191,6 +191,10 @@ mod tests {
             pointer(X86_64, &back, 0x1000),
             Some(Pointer::LoadedFrom(0x1000))
         );
+        assert_eq!(
+            pointer(X86_64, &lea, u64::MAX),
+            Some(Pointer::Constant(0x0006_86d3))
+        );
     }
 
     #[test]
@@ -219,6 +223,12 @@ mod tests {
         assert_eq!(
             pointer(Aarch64, &load, 0x5678),
             Some(Pointer::LoadedFrom(0x4008))
+        );
+        // At the end of all addresses, where only a hostile file puts code.
+        let add = code(&[0xb000_0000, 0x9100_4000, RET]);
+        assert_eq!(
+            pointer(Aarch64, &add, u64::MAX),
+            Some(Pointer::Constant(0x10))
         );
     }
 }

@@ -5,6 +5,8 @@
 //! (`outside`). It is read-only: the process is not stopped, signalled or written to, and none of its libraries is
 //! loaded here, so looking at a process of somebody else runs nothing of theirs.
 //!
+//! A file counts as loaded only if its code is mapped to be run; one that is merely read through a mapping does not.
+//!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
 
 mod constant;
@@ -115,11 +117,13 @@ impl CpuList {
 /// ```
 pub fn inspect(pid: u32) -> Result<ProcessReport> {
     let target = Target::open(pid)?;
-    let files = target.mapped_files()?;
+    let mut files = target.mapped_files()?;
     let environment = target.environment()?;
-    let beside: Vec<String> = files.iter().map(file_name).collect();
     // A program that was replaced by `exec` just now is mapped under another name; then its file is none of these.
     let executable = target.executable().unwrap_or_default();
+    // A program may have moved its code out of its file, to larger pages; it is loaded all the same.
+    files.retain(|file| file.is_loaded() || file.path == executable);
+    let beside: Vec<String> = files.iter().map(file_name).collect();
 
     let mut found: Vec<Found> = Vec::new();
     let mut unreadable = Vec::new();
@@ -134,7 +138,7 @@ pub fn inspect(pid: u32) -> Result<ProcessReport> {
         }
         let image = target
             .open_file(file)
-            .and_then(|open| Image::read(open, target.pid, file, outside::is_wanted));
+            .and_then(|open| Image::read(open, target.through, file, outside::is_wanted));
         match image {
             Ok(image) if is_program => found.extend(in_program(&image, file, &beside)),
             Ok(image) => found.extend(in_library(&image, file, &name, &beside)),

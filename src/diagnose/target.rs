@@ -5,8 +5,9 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory;
-use procfs::process::{MMapPath, MemoryMaps, Process, Status};
+use procfs::process::{MMPermissions, MMapPath, MemoryMaps, Process, Status};
 use procfs::{FromBufRead, ProcError, ProcResult};
+use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -44,6 +45,8 @@ const DELETED: &str = " (deleted)";
 #[derive(Debug)]
 pub(super) struct Target {
     pub pid: u32,
+    /// The thread whose memory is read: the first one, or another one where the first has ended before the process.
+    pub through: u32,
     pub threads: u32,
     /// Ranges of CPU numbers, first and last.
     pub allowed_cpus: Vec<(u32, u32)>,
@@ -57,8 +60,35 @@ pub(super) struct MappedFile {
     pub path: PathBuf,
     deleted: bool,
     inode: u64,
-    /// In ascending order: first address, end, offset in the file.
-    pub areas: Vec<(u64, u64, u64)>,
+    /// In ascending order.
+    pub areas: Vec<Area>,
+}
+
+/// A range of addresses that shows a part of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Area {
+    pub start: u64,
+    pub end: u64,
+    /// What part of the file begins at `start`.
+    pub offset: u64,
+    pub is_executable: bool,
+}
+
+impl MappedFile {
+    #[cfg(test)]
+    pub fn at(areas: Vec<Area>) -> MappedFile {
+        MappedFile {
+            path: "/file".into(),
+            deleted: false,
+            inode: 0,
+            areas,
+        }
+    }
+
+    /// Whether its code can run here. A library that was only opened as data cannot: it is not loaded.
+    pub fn is_loaded(&self) -> bool {
+        self.areas.iter().any(|area| area.is_executable)
+    }
 }
 
 impl Target {
@@ -72,12 +102,21 @@ impl Target {
             process = Process::new(status.tgid).map_err(refused)?;
             status = read(&process, "status").map_err(refused)?;
         }
+        let tgid = status.tgid;
+        if status.state.starts_with('Z')
+            && status.threads > 1
+            && let Some((thread, of_thread)) = thread_that_runs(&process)
+        {
+            // The first thread has ended, and with it went its view of the memory; the others still have it.
+            (process, status) = (thread, of_thread);
+        }
         let flags = process.stat().map_err(refused)?.flags;
         if let Some(why) = no_program(&status.state, status.vmsize.is_some(), flags) {
             return Err(system(format!("process {pid} ({}) {why}", status.name)));
         }
         Ok(Target {
-            pid: u32::try_from(status.tgid).unwrap_or(pid),
+            pid: u32::try_from(tgid).unwrap_or(pid),
+            through: u32::try_from(process.pid).unwrap_or(pid),
             threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
             allowed_cpus: status.cpus_allowed_list.unwrap_or_default(),
             process,
@@ -116,7 +155,12 @@ impl Target {
             let MMapPath::Path(path) = map.pathname else {
                 continue;
             };
-            let area = (map.address.0, map.address.1, map.offset);
+            let area = Area {
+                start: map.address.0,
+                end: map.address.1,
+                offset: map.offset,
+                is_executable: map.perms.contains(MMPermissions::EXECUTE),
+            };
             let (path, deleted) = without_mark(path);
             let known = files.iter_mut().find(|file| {
                 file.inode == map.inode && file.path == path && file.deleted == deleted
@@ -141,9 +185,9 @@ impl Target {
     /// Opens a mapped file: the very file that is mapped, even if it is deleted or lies in another container, where the
     /// kernel allows that; otherwise by its path as the process sees it. The error is a reason in words.
     pub fn open_file(&self, mapped: &MappedFile) -> std::result::Result<File, String> {
-        if let Some((start, end, _)) = mapped.areas.first() {
-            let link = format!("map_files/{start:x}-{end:x}");
-            if let Ok(file) = self.process.open_relative(link.as_str()) {
+        if let Some(area) = mapped.areas.first() {
+            let link = format!("map_files/{:x}-{:x}", area.start, area.end);
+            if let Ok(file) = self.open_part(Path::new(&link)) {
                 return Ok(file);
             }
         }
@@ -156,9 +200,8 @@ impl Target {
         let mut path = Path::new("root").as_os_str().to_owned();
         path.push(&mapped.path);
         let file = self
-            .process
-            .open_relative(Path::new(&path))
-            .map_err(|error| format!("{shown} cannot be opened: {error}"))?;
+            .open_part(Path::new(&path))
+            .map_err(|why| format!("{shown} cannot be opened: {why}"))?;
         match file.metadata() {
             Ok(metadata) if metadata.ino() == mapped.inode => Ok(file),
             // Some file systems number a file differently here; then its first bytes must be those that are mapped.
@@ -169,14 +212,29 @@ impl Target {
         }
     }
 
+    /// Opens what the process has made a file of this name. What is none meanwhile, such as a pipe that nobody writes
+    /// to, must not make this wait.
+    fn open_part(&self, path: &Path) -> std::result::Result<File, String> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = self
+            .process
+            .open_relative_flags(path, flags)
+            .map_err(|error| error.to_string())?;
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => Ok(file),
+            Ok(_) => Err("it is not a file any more".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     fn begins_like(&self, mapped: &MappedFile, file: &File) -> bool {
         use std::os::unix::fs::FileExt as _;
-        let Some((start, _, 0)) = mapped.areas.first() else {
+        let Some(area) = mapped.areas.iter().find(|area| area.offset == 0) else {
             return false;
         };
         // Headers and build identity lie in here.
         let (mut there, mut here) = ([0; 1024], [0; 1024]);
-        memory::read(self.pid, *start, &mut there).is_ok()
+        memory::read(self.through, area.start, &mut there).is_ok()
             && file.read_exact_at(&mut here, 0).is_ok()
             && there == here
     }
@@ -188,6 +246,16 @@ impl Target {
             _ => Err(ended(self.pid)),
         }
     }
+}
+
+/// A thread of the process that has not ended, as if it were a process: `/proc` shows it in the same way.
+fn thread_that_runs(process: &Process) -> Option<(Process, Status)> {
+    process.tasks().ok()?.flatten().find_map(|task| {
+        let thread = Process::new(task.tid).ok()?;
+        let status: Status = read(&thread, "status").ok()?;
+        let is_of_it = status.tgid == process.pid;
+        (is_of_it && !status.state.starts_with(['Z', 'X'])).then_some((thread, status))
+    })
 }
 
 /// Reads a file of the process as procfs does, but for names that are not UTF-8: the name of the program in `status`
@@ -264,6 +332,19 @@ mod tests {
         assert!(target.open_file(own).is_ok());
         assert!(target.threads >= 1 && !target.allowed_cpus.is_empty());
         target.still_there().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_any_more_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("libopenblas.so");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let target = Target::open(std::process::id()).unwrap();
+        let mut seen = std::ffi::OsString::from("root");
+        seen.push(&pipe);
+        let why = target.open_part(Path::new(&seen)).unwrap_err();
+        assert!(why.contains("not a file"), "{why}");
     }
 
     #[test]

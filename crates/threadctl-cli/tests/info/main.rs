@@ -1,6 +1,6 @@
 //! `threadctl info`: on its own process (`load`), on others (`pid`), and against threadpoolctl (`threadpoolctl`).
 //!
-//! `document` is the contract of its JSON, `python` a process to look at.
+//! `mapped` are processes that do odd things. `document` is the contract of its JSON, `python` a process to look at.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,7 @@
 mod common;
 mod document;
 mod load;
+mod mapped;
 mod pid;
 mod python;
 mod threadpoolctl;

@@ -1,7 +1,10 @@
 //! The report as text, made for 80 columns: a table with a numbered row per runtime, then under the same numbers what
 //! does not fit beside the others (files) or needs words (what is not known, and why).
+//!
+//! Invariant: text that comes from a process or a file passes through `shown`, so that none of it commands the terminal.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use threadctl::diagnose::ProcessReport;
@@ -53,7 +56,7 @@ fn header(report: &ProcessReport) -> String {
     let variables: Vec<_> = report
         .environment
         .iter()
-        .map(|(name, value)| format!("{name}={value}"))
+        .map(|(name, value)| shown(&format!("{name}={value}")))
         .collect();
     let variables = if variables.is_empty() {
         "none that settles a number of threads".to_owned()
@@ -72,7 +75,7 @@ fn header(report: &ProcessReport) -> String {
     format!(
         "{}\n program       {}\n",
         trimmed(&table),
-        report.executable.display()
+        shown_path(&report.executable)
     )
 }
 
@@ -97,7 +100,7 @@ fn overview(runtimes: &[RuntimeInfo]) -> String {
     for (index, info) in runtimes.iter().enumerate() {
         table.add_row(vec![
             number(index),
-            Cell::new(&info.internal_api),
+            Cell::new(shown(&info.internal_api)),
             Cell::new(threads(info)),
             Cell::new(match info.setter_scope {
                 SetterScope::Unknown => UNKNOWN.to_owned(),
@@ -138,7 +141,7 @@ fn files(runtimes: &[RuntimeInfo]) -> String {
             text,
             " {}  {}{statically}",
             index + 1,
-            info.filepath.display()
+            shown_path(&info.filepath)
         );
     }
     text
@@ -173,7 +176,7 @@ fn unknown(runtimes: &[RuntimeInfo]) -> String {
     }
     let mut table = plain_table();
     for (reason, numbers) in notes {
-        let text = format!("{}: {}", reason.fields.join(", "), reason.why);
+        let text = format!("{}: {}", reason.fields.join(", "), shown(reason.why));
         table.add_row([numbers.join(" "), text]);
     }
     if table.row_count() == 0 {
@@ -213,7 +216,7 @@ fn list(title: &str, lines: Vec<String>) -> String {
     }
     let mut table = plain_table();
     for line in lines {
-        table.add_row(vec![Cell::new("-"), Cell::new(line)]);
+        table.add_row(vec![Cell::new("-"), Cell::new(shown(&line))]);
     }
     format!("\n{title}:\n{}\n", trimmed(&table))
 }
@@ -224,8 +227,28 @@ fn applies(info: &RuntimeInfo, field: &str) -> bool {
     info.user_api == "blas" || !matches!(field, "version" | "threading_layer" | "architecture")
 }
 
-fn or_unknown<'a>(info: &RuntimeInfo, field: &str, value: Option<&'a str>) -> &'a str {
-    value.unwrap_or(if applies(info, field) { UNKNOWN } else { "-" })
+fn or_unknown(info: &RuntimeInfo, field: &str, value: Option<&str>) -> String {
+    shown(value.unwrap_or(if applies(info, field) { UNKNOWN } else { "-" }))
+}
+
+/// Text of others with what is not printed, or turns the direction of the letters, written as Rust writes it: `\u{1b}`.
+fn shown(text: &str) -> String {
+    let turns = |letter| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            clean.extend(letter.escape_default());
+        } else if turns(letter) {
+            clean.extend(letter.escape_unicode());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
 }
 
 fn threads(info: &RuntimeInfo) -> String {

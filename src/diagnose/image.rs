@@ -465,4 +465,16 @@ mod tests {
         });
         assert_eq!((none, sizes), (None, vec![0, 0, 1]));
     }
+
+    #[test]
+    fn what_chooses_a_function_is_not_decoded_as_one() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let nowhere = MappedFile::at(Vec::new());
+        let mut image = Image::read(file, 0, &nowhere, |name| name == "main").unwrap();
+        assert!(image.code("main").is_some());
+        for place in image.exported.values_mut().chain(image.hidden.values_mut()) {
+            place.kind = Kind::Other;
+        }
+        assert!(image.has("main") && image.code("main").is_none());
+    }
 }

@@ -287,7 +287,7 @@ fn two_files_of_mkl_are_one_number_with_one_account() {
         ("MKL_DYNAMIC", "FALSE"),
         ("MKL_NUM_THREADS", "6"),
     ];
-    common::in_own_process(test, &environment, || {
+    in_own_process(test, &environment, || {
         let folder = common::library("mkl-libs");
         for name in [
             "libm.so.6",

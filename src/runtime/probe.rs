@@ -5,7 +5,7 @@
 //! over TBB. The question is asked once per loaded library.
 //!
 //! Both threads are new: the caller may have a value of its own, which would hide the process's from it. The program
-//! may set values meanwhile, so a trial counts only when the next one agrees.
+//! may set values meanwhile, so a trial counts only when the next ones agree.
 //!
 //! What the rest of the process may notice: for some microseconds a process-wide setting has another value (one
 //! less, or 2 where it was 1), which a call that begins just then uses. A value that the program sets in that moment
@@ -41,8 +41,11 @@ impl Reach {
     }
 }
 
-/// Trials until two agree, at most this many.
-const TRIALS: u32 = 6;
+/// Trials until enough in a row agree, at most this many.
+const TRIALS: u32 = 12;
+
+/// How many have to.
+const AGREEING: u32 = 3;
 
 /// The new threads cannot start while the caller is inside a library's constructor (the loader's lock), so no answer
 /// within this time is no answer.
@@ -61,11 +64,17 @@ pub(crate) fn is_under_way_here() -> bool {
 /// Tries `setting`.
 pub(crate) fn reach(setting: &Setting) -> Reach {
     let mut before = None;
+    let mut agreeing = 0;
     for _ in 0..TRIALS {
         let Some(answer) = trial(setting) else {
             return Reach::Untold;
         };
-        if before == Some(answer) {
+        agreeing = if before == Some(answer) {
+            agreeing + 1
+        } else {
+            1
+        };
+        if agreeing == AGREEING {
             return answer;
         }
         before = Some(answer);
@@ -139,18 +148,22 @@ fn set_while_observed(setting: &Setting, look: impl Fn() -> Option<u32>) -> Opti
     setting.set(tried);
     let here = setting.own();
     let there = look();
+    let here_still = setting.own();
     // A value that the program has set meanwhile is the program's.
-    if setting.own() == here {
+    if here_still == here {
         setting.restore(saved);
     }
     let there = there?;
+    if here_still != here {
+        return Some(Reach::Untold);
+    }
     Some(match (here == tried, there == tried) {
         (true, true) if there_before != tried => Reach::Process,
         (true, false) if there == there_before => Reach::Thread,
         (false, _) if here == before && tried < before => Reach::Nothing,
         (false, _) if here == before => Reach::Capped,
         // The program set something meanwhile.
-        _ => return Some(Reach::Untold),
+        _ => Reach::Untold,
     })
 }
 

@@ -35,7 +35,7 @@ pub struct Outcome {
 /// ```
 /// use threadctl::Shortfall;
 /// assert!(!Shortfall::ThreadOnly.is_honoured());
-/// assert!(Shortfall::Clamped { max: 64 }.is_honoured());
+/// assert!(Shortfall::Capped.is_honoured());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

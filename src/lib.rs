@@ -46,6 +46,7 @@ pub mod config;
 pub mod cores;
 #[cfg(feature = "diagnose")]
 pub mod diagnose;
+pub mod dispatch;
 mod error;
 pub mod limit;
 pub mod runtime;

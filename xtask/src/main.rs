@@ -68,7 +68,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        about: "setup, then write the tables of BENCHMARKS.md anew; with `--print`, print them only",
+        about: "setup, then write BENCHMARKS.md anew, or the tables named; with `--print`, print only",
         takes_args: true,
         run: bench::run,
     },

@@ -1,0 +1,136 @@
+//! The tables of BENCHMARKS.md, each from rounds taken in turn in one run.
+//!
+//! `cargo xtask bench [TABLE...]` builds what they need, sets THREADCTL_TEST_LIBS and THREADCTL_BIN, and runs this. Each
+//! table is printed as soon as it is made; with `--write` it also takes the place of the one in BENCHMARKS.md, between
+//! the marks that bear its name. A new table is a row of [`TABLES`] and a pair of marks.
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench prints its result and fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod cores;
+mod demo;
+mod limits;
+mod start;
+
+use common::{CASES, Spread};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Set for a child of this program: what it measures and prints.
+const CASE: &str = "THREADCTL_BENCH_CASE";
+
+struct Table {
+    /// Between the marks, and on the command line.
+    name: &'static str,
+    make: fn() -> String,
+}
+
+const fn table(name: &'static str, make: fn() -> String) -> Table {
+    Table { name, make }
+}
+
+const TABLES: &[Table] = &[
+    table("limits", limits::table),
+    table("start", start::table),
+    table("demo", demo::table),
+    table("cores", cores::table),
+];
+
+fn main() {
+    if let Ok(key) = std::env::var(CASE) {
+        let case = CASES.iter().find(|case| case.key == key);
+        println!("{}", limits::row(case.expect("a known case")));
+        return;
+    }
+    // Cargo adds options of its own.
+    let (options, names): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|word| word.starts_with("--"));
+    let asked = |option: &str| options.iter().any(|word| word == option);
+    // `cargo test --benches` runs it too, to see that it starts.
+    if asked("--test") {
+        return;
+    }
+    for name in &names {
+        assert!(
+            TABLES.iter().any(|table| table.name == name),
+            "there is no table `{name}`"
+        );
+    }
+    for Table { name, make } in TABLES {
+        if !names.is_empty() && names.iter().all(|word| word != name) {
+            continue;
+        }
+        let table = make();
+        println!("{table}");
+        if asked("--write") {
+            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
+            let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
+            std::fs::write(file, replace(&text, name, &table)).expect("BENCHMARKS.md is written");
+        }
+    }
+}
+
+/// Puts `table` between the marks that bear its name.
+fn replace(text: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- begin {name} -->\n"),
+        format!("<!-- end {name} -->"),
+    );
+    let (head, rest) = text.split_once(&begin).expect("BENCHMARKS.md has the mark");
+    let (_, tail) = rest.split_once(&end).expect("BENCHMARKS.md has the mark");
+    format!("{head}{begin}{table}{end}{tail}")
+}
+
+/// What one of `turns` turns of `body` takes, in nanoseconds.
+fn per_turn(turns: u32, mut body: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..turns {
+        body();
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(turns)
+}
+
+/// How long a command takes from its start to its end, in milliseconds. What it prints goes nowhere.
+fn whole(command: &mut Command) -> f64 {
+    let start = Instant::now();
+    let status = command.stdout(Stdio::null()).status();
+    let time = start.elapsed();
+    let status = status.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+    time.as_secs_f64() * 1e3
+}
+
+/// Median and quartiles with `digits` digits after the point.
+fn shown(spread: Spread, digits: usize) -> String {
+    format!(
+        "{:.digits$} [{:.digits$} to {:.digits$}]",
+        spread.median, spread.low, spread.high
+    )
+}
+
+fn program() -> String {
+    std::env::var("THREADCTL_BIN").expect("run `cargo xtask bench`, which sets THREADCTL_BIN")
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            text.lines()
+                .find_map(|line| line.strip_prefix("model name").map(str::to_owned))
+        })
+        .map_or_else(
+            || "an unnamed CPU".to_owned(),
+            |name| name.trim_start_matches([' ', '\t', ':']).to_owned(),
+        );
+    format!("{cores} cores of {model}, shared.")
+}

@@ -10,7 +10,7 @@ mod common;
 use common::in_own_process;
 use libloading::os::unix::Library;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use threadctl::{ErrorKind, Limits, Plan, Runtime, Shortfall, runtimes};
+use threadctl::{ErrorKind, Limits, Plan, Runtime, Shortfall, Workers, runtimes};
 
 const START: i32 = 4;
 
@@ -290,6 +290,29 @@ fn a_lasting_change_waits_for_the_limits() {
                 widened: false
             })
         );
+    });
+}
+
+#[test]
+fn a_lasting_change_is_given_as_workers_too() {
+    alone("a_lasting_change_is_given_as_workers_too", |blas| {
+        let runtime = openblas();
+        let cores = threadctl::cores().count();
+        let outcome = runtime.set_num_threads(Workers::ALL).unwrap();
+        assert_eq!(outcome.effective, Some(cores));
+        assert_eq!(in_force(blas), i32::try_from(cores).unwrap());
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        assert_eq!(runtime.set_num_threads(&pool).unwrap().effective, Some(1));
+        let guard = Limits::new()
+            .user_api("blas", Workers::ALL)
+            .limit_process()
+            .unwrap();
+        assert_eq!(in_force(blas), i32::try_from(cores).unwrap());
+        drop(guard);
+        assert_eq!(in_force(blas), 1);
     });
 }
 

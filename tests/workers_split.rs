@@ -47,6 +47,18 @@ fn a_split_never_exceeds_the_cores_and_never_leaves_one_idle() {
 }
 
 #[test]
+fn the_budget_of_a_split_is_given_as_workers_too() {
+    let cores = threadctl::cores().count();
+    assert_eq!(split(workers("-1"), 1).inner(), cores);
+    assert_eq!(split(workers("1"), 9).outer(), 1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    assert_eq!(split(&pool, 9).widths().sum::<u32>(), 1);
+}
+
+#[test]
 fn numbers_mean_what_they_mean_in_joblib() {
     // joblib's effective_n_jobs on 8 CPUs; only numbers above the cores differ, on purpose.
     for (text, number) in [

@@ -41,7 +41,8 @@ pub static VARIABLES: &[Variable] = &[
     Variable {
         name: LIMITS,
         grammar: "NAME=LIMIT entries with commas between them; a NAME is all, a user_api, an internal_api, the start of \
-                  a file name, or an absolute path; a LIMIT is from 1 to 2147483647",
+                  a file name, or an absolute path; a LIMIT is from 1 to 2147483647, or -1 \
+                  for all cores, -2 for all but one",
         example: "blas=1,openmp=4,libmkl=2",
         meaning: "the most cores that one call into each of these runtimes may use",
         read: read::limits,

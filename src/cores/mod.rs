@@ -36,6 +36,7 @@ mod system;
 mod tests;
 mod topology;
 mod variables;
+mod width;
 pub mod workers;
 
 use crate::error::Result;
@@ -46,6 +47,7 @@ pub use cached::cores;
 pub use cpus::CpuSet;
 pub use system::System;
 pub use topology::Topology;
+pub use width::Width;
 
 /// How many cores a process may use, and why. Cloning is cheap.
 ///

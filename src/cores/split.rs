@@ -1,8 +1,10 @@
 //! A budget of cores shared out between an outer level (tasks that run at once) and an inner one (the width of each).
 //!
-//! Pure. Invariants, tested exhaustively for up to 64 cores and 256 tasks: the widths never add up to more than the
+//! Pure, once the budget is a number. Invariants, tested exhaustively for up to 64 cores and 256 tasks: the widths never add up to more than the
 //! cores; with at least one task they add up to exactly the cores, so none is idle; no two widths differ by more than
 //! one.
+
+use super::width::Width;
 
 /// How a budget of cores is shared out: so many tasks at once, so many cores each.
 ///
@@ -24,7 +26,8 @@ pub struct Split {
     wider: u32,
 }
 
-/// Shares `cores` ([`cores().count()`](crate::Cores::count), say) out among `tasks`: as many at once as there are cores for, and all cores among those.
+/// Shares `cores` out among `tasks`: as many at once as there are cores for, and all cores among those. The budget is a
+/// number, or what [`Workers`](crate::Workers) come to of the cores that this process may use.
 ///
 /// Without a task nothing is shared out; 0 cores count as 1.
 ///
@@ -32,9 +35,12 @@ pub struct Split {
 /// let split = threadctl::split(8, 3);
 /// assert_eq!(split.widths().sum::<u32>(), 8);
 /// assert_eq!(threadctl::split(8, 0).outer(), 0);
+///
+/// let split = threadctl::split(threadctl::Workers::ALL, 100);
+/// assert_eq!(split.outer(), threadctl::cores().count().min(100));
 /// ```
-pub fn split(cores: u32, tasks: usize) -> Split {
-    let cores = cores.max(1);
+pub fn split(cores: impl Width, tasks: usize) -> Split {
+    let cores = cores.number().max(1);
     let outer = u32::try_from(tasks).map_or(cores, |tasks| tasks.min(cores));
     Split {
         outer,

@@ -5,12 +5,14 @@ use super::outcome::{Held, Outcome, Shortfall};
 use super::select::LARGEST;
 use super::target::{ProcessTarget, ThreadTarget};
 use super::thread;
+use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Runtime;
 
 impl Runtime {
     /// Changes its number of threads for good, for whom its setter reaches: the process, or else the calling thread
-    /// (see [`setter_scope`](Runtime::setter_scope)).
+    /// (see [`setter_scope`](Runtime::setter_scope)). The number is given as for limits: a `u32`, or
+    /// [`Workers`](crate::Workers).
     ///
     /// While limits are alive on it they stay in force, and this becomes the number to which the last of them returns;
     /// the outcome says [`Overridden`](crate::Shortfall::Overridden) then.
@@ -27,7 +29,11 @@ impl Runtime {
     ///     }
     /// }
     /// ```
-    pub fn set_num_threads(&self, threads: u32) -> Result<Outcome> {
+    pub fn set_num_threads(&self, threads: impl Width) -> Result<Outcome> {
+        self.set_lasting(threads.number())
+    }
+
+    fn set_lasting(&self, threads: u32) -> Result<Outcome> {
         let at_fault = |kind, why: &str| {
             Err(Error::new(
                 kind,

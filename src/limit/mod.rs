@@ -24,10 +24,8 @@ mod target;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod thread;
-mod width;
 
 pub use guard::{Plan, ProcessGuard, ThreadGuard};
 pub use outcome::{Outcome, Shortfall};
 pub use select::Limits;
 pub(crate) use select::nearest;
-pub use width::Width;

@@ -1,6 +1,8 @@
 //! Limits written as text: `blas=1,openmp=4,/opt/blas/libopenblas.so=2`.
 
 use super::select::{LARGEST, Limits, Request, Selector, invalid_limit, unknown};
+use crate::cores::Width;
+use crate::cores::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Names, names};
 use std::str::FromStr;
@@ -8,7 +10,8 @@ use std::str::FromStr;
 /// Reads entries `NAME=LIMIT`, with commas between them and blanks around them allowed. A name is looked up as `all`,
 /// a user_api, an internal_api, the start of a file name, in this order; or it is an absolute path (one with a comma
 /// in it can be given through [`Limits::path`] only). A runtime of one's own must be registered before its name is
-/// read.
+/// read. A limit is a number, or -1 for all cores, -2 for all but one and so on, counted when it is read (see
+/// [`Workers`]).
 ///
 /// ```
 /// use threadctl::{ErrorKind, Limits};
@@ -80,10 +83,20 @@ fn request(entry: &str, text: &str, names: &Names) -> Result<Request> {
             apis.chain(&names.prefixes),
         ));
     };
-    // Digits alone: `u32::from_str` would take a plus sign.
-    let digits = !limit.is_empty() && limit.bytes().all(|byte| byte.is_ascii_digit());
-    match limit.parse() {
-        Ok(limit @ 1..=LARGEST) if digits => Ok(Request { selector, limit }),
-        _ => Err(invalid_limit(entry)),
+    match number(limit) {
+        Some(limit) => Ok(Request { selector, limit }),
+        None => Err(invalid_limit(entry)),
     }
+}
+
+/// A positive number as it is, a negative one as workers.
+fn number(text: &str) -> Option<u32> {
+    if text.starts_with('-') {
+        return text.parse().ok().map(Workers::number);
+    }
+    // Digits alone: `u32::from_str` would take a plus sign.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|limit| digits && (1..=LARGEST).contains(limit))
 }

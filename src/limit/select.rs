@@ -2,7 +2,7 @@
 //!
 //! Invariant: an entry is checked (its limit, its name) before a plan is made of it, never afterwards.
 
-use super::width::Width;
+use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Names, names};
 use std::fmt;
@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 /// and what no entry means is never touched.
 ///
 /// A limit may raise a number as well as lower it: what is in force is the smallest limit *alive*, even where the
-/// number was smaller before. A limit is given as a number, or as [`Workers`](crate::Workers).
+/// number was smaller before. A limit is given as a number, as [`Workers`](crate::Workers), or as a rayon pool (see
+/// [`Width`]).
 ///
 /// ```
 /// use threadctl::Limits;
@@ -76,7 +77,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn all(self, limit: impl Width) -> Self {
-        self.with(Selector::All, limit.limit())
+        self.with(Selector::All, limit.number())
     }
 
     /// Limits the runtimes that implement a standard: `blas`, `openmp`, `rayon`, or that of a registered runtime.
@@ -86,7 +87,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn user_api(self, name: &str, limit: impl Width) -> Self {
-        self.with(Selector::UserApi(name.to_owned()), limit.limit())
+        self.with(Selector::UserApi(name.to_owned()), limit.number())
     }
 
     /// Limits one implementation: `openblas`, `mkl`, `blis` ...
@@ -96,7 +97,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn internal_api(self, name: &str, limit: impl Width) -> Self {
-        self.with(Selector::InternalApi(name.to_owned()), limit.limit())
+        self.with(Selector::InternalApi(name.to_owned()), limit.number())
     }
 
     /// Limits the runtimes whose file names start so.
@@ -106,7 +107,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn prefix(self, name: &str, limit: impl Width) -> Self {
-        self.with(Selector::Prefix(name.to_owned()), limit.limit())
+        self.with(Selector::Prefix(name.to_owned()), limit.number())
     }
 
     /// Limits the runtime of one file, given by its absolute path; symbolic links are followed.
@@ -118,7 +119,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn path(self, path: impl AsRef<Path>, limit: impl Width) -> Self {
-        self.with(Selector::Path(path.as_ref().to_owned()), limit.limit())
+        self.with(Selector::Path(path.as_ref().to_owned()), limit.number())
     }
 
     /// Whether a limit that does not hold is an error ([`ErrorKind::NotHonoured`]) with nothing left set, rather
@@ -236,7 +237,9 @@ fn is_prefix(name: &str, names: &Names) -> bool {
 pub(super) fn invalid_limit(entry: &str) -> Error {
     Error::new(
         ErrorKind::InvalidLimit,
-        format!("{entry}: a limit is a whole number of cores from 1 to {LARGEST}"),
+        format!(
+            "{entry}: a limit is a whole number of cores from 1 to {LARGEST}, or -1 for all cores, -2 for all but one"
+        ),
     )
 }
 

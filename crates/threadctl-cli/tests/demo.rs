@@ -398,6 +398,13 @@ fn more_memory_than_there_is_is_refused_before_it_is_taken() {
             .arg(&file),
         &["100000 rows with 1024 workers", "memory"],
     );
+    let all = format!("100000 rows with {} workers", threadctl::cores().count());
+    refused(
+        threadctl()
+            .args(["demo", "--workers", "-1", "--rows", "100000", "--data"])
+            .arg(&file),
+        &[&all, "memory"],
+    );
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn each_name_is_what_it_says() {
 fn what_is_no_limit_is_told_with_its_entry() {
     for limit in [
         "0",
-        "-1",
+        "-0",
+        "--1",
+        "-",
+        "- 1",
         "+1",
         "x",
         "",
@@ -61,6 +64,20 @@ fn what_is_no_limit_is_told_with_its_entry() {
         let message = error.to_string();
         assert!(message.starts_with(&format!("blas={limit}")), "{message}");
         assert!(message.contains("from 1 to 2147483647"), "{message}");
+    }
+}
+
+#[test]
+fn workers_are_counted_when_they_are_read() {
+    let cores = crate::cores().count();
+    for (text, limit) in [
+        ("-1", cores),
+        ("-2", cores.saturating_sub(1).max(1)),
+        ("-99999", 1),
+    ] {
+        let read = format!("blas={text}, openmp=3").parse::<Limits>();
+        let expected = Limits::new().user_api("blas", limit).user_api("openmp", 3);
+        assert_eq!(read.ok(), Some(expected), "{text}");
     }
 }
 

@@ -34,8 +34,9 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) candidates: u32,
 
-    /// Threads of the outer parallel loop [default: the CPUs that this process may use]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    /// Threads of the outer parallel loop, 1 to 1024, also more than there are cores; -1 is one for each core, -2 all but
+    /// one [default: the CPUs that this process may use]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub(crate) workers: Option<u32>,
 
     /// How often each way runs
@@ -54,4 +55,19 @@ pub(crate) struct DemoArgs {
     /// Print one versioned JSON document in place of the table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A positive number is taken as it is, for the demo shows what too many do; a negative one counts from the cores.
+fn workers(text: &str) -> Result<u32, String> {
+    const MOST: u32 = 1_024;
+    if text.starts_with('-') {
+        let counted = text
+            .parse::<threadctl::Workers>()
+            .map(threadctl::cores::Width::number);
+        return counted.map_err(|error| error.to_string());
+    }
+    text.parse()
+        .ok()
+        .filter(|number| (1..=MOST).contains(number))
+        .ok_or_else(|| format!("{text} is not in 1..={MOST}; -1 is all cores, -2 all but one"))
 }

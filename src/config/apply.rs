@@ -2,16 +2,17 @@
 //!
 //! Invariants: with a wrong value anywhere nothing is changed. Limits for the process are lasting changes, the number
 //! that a runtime returns to when the last guard goes, so guards and calls go before them as they go before the
-//! runtime's own variables; limits for a thread are a guard of that thread.
+//! runtime's own variables; limits for a thread are a guard of that thread. What is loaded later is limited by
+//! `standing.rs`, through the same functions.
 
 use super::log::{self, Logging};
 use super::notice;
 use super::read::{Scope, Settings};
+use super::standing;
 use super::table::{LIMITS, NUM_THREADS};
 use crate::error::{ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Shortfall};
-use crate::runtime::{Runtime, runtimes};
-use std::cmp::Reverse;
+use crate::runtime::{Runtime, Runtimes, Setting, runtimes};
 
 /// What [`init`] did.
 ///
@@ -40,7 +41,7 @@ impl Init {
         &self.settings
     }
 
-    /// What became of `THREADCTL_LIMITS` on each loaded runtime that it means.
+    /// What became of `THREADCTL_LIMITS` on each runtime that it means and that was loaded.
     ///
     /// ```
     /// let init = threadctl::init().unwrap();
@@ -50,7 +51,7 @@ impl Init {
         &self.outcomes
     }
 
-    /// The entries of `THREADCTL_LIMITS` that mean no loaded runtime.
+    /// The entries of `THREADCTL_LIMITS` that mean no runtime that was loaded; one may come.
     ///
     /// ```
     /// assert!(threadctl::init().unwrap().unmatched().is_empty());
@@ -70,7 +71,12 @@ impl Init {
 }
 
 /// Puts in force what the `THREADCTL_*` variables say: `THREADCTL_LOG`, and `THREADCTL_LIMITS` on the runtimes that are
-/// loaded now. Call it once, early in `main`; after loading more libraries it may be called again.
+/// loaded now. Call it once, early in `main`.
+///
+/// A library that is loaded later is limited as soon as somebody asks: by the first [`runtimes`](crate::runtimes()), guard
+/// ([`Limits::limit_process`](crate::Limits::limit_process) ...) or `init` after it was loaded, in whatever thread, once.
+/// Until then it has its own number; a program that makes no guards calls `init` again after loading libraries. A call
+/// also sets again what was limited before and changed since.
 ///
 /// What it sets lasts: for the process, as if the runtime's own variable had said so, or with `THREADCTL_SCOPE=thread`
 /// for as long as the calling thread runs. `THREADCTL_NUM_THREADS` needs no call; it counts wherever cores are counted.
@@ -94,16 +100,17 @@ pub fn init() -> Result<Init> {
     if let Some(workers) = settings.num_threads {
         tracing::info!(%workers, "{NUM_THREADS} bounds the cores of this process");
     }
-    let (outcomes, unmatched) = match &settings.limits {
+    let (found, outcomes, unmatched) = match &settings.limits {
         None => Default::default(),
-        Some(limits) => match settings.scope {
-            Scope::Process => for_process(limits)?,
-            Scope::Thread => for_thread(limits)?,
-        },
+        Some(limits) => {
+            let found = runtimes();
+            let unmatched = limits.plan(&found)?.unmatched().to_vec();
+            let outcomes = to_new(settings.scope, limits, &found, &found)?;
+            (found, outcomes, unmatched)
+        }
     };
-    for outcome in &outcomes {
-        tracing::info!(scope = ?settings.scope, honoured = outcome.is_honoured(), "{LIMITS}: {outcome}");
-    }
+    standing::stand(settings.scope, settings.limits.as_ref(), &found, &outcomes);
+    tell(settings.scope, &outcomes);
     for name in &unmatched {
         tracing::info!("{LIMITS}: no runtime that {name} means is loaded");
     }
@@ -115,20 +122,59 @@ pub fn init() -> Result<Init> {
     })
 }
 
-fn for_process(limits: &Limits) -> Result<(Vec<Outcome>, Vec<String>)> {
-    let plan = limits.plan(&runtimes())?;
-    let mut wanted: Vec<_> = plan.assignments().collect();
-    // Where two runtimes lead to one setting, the smallest limit is set last.
-    wanted.sort_by_key(|(_, limit)| Reverse(*limit));
-    let outcomes = wanted
-        .into_iter()
-        .map(|(runtime, limit)| lasting(runtime, limit))
-        .collect::<Result<_>>()?;
-    Ok((outcomes, plan.unmatched().to_vec()))
+/// Puts `limits` in force on `new`, a part of `found`.
+pub(super) fn to_new(
+    scope: Scope,
+    limits: &Limits,
+    found: &Runtimes,
+    new: &Runtimes,
+) -> Result<Vec<Outcome>> {
+    match scope {
+        Scope::Process => for_process(limits, found, new),
+        Scope::Thread => for_thread(limits, new),
+    }
 }
 
-fn lasting(runtime: &Runtime, limit: u32) -> Result<Outcome> {
-    let mut outcome = match runtime.set_num_threads(limit) {
+/// Logs what became of limits.
+pub(super) fn tell(scope: Scope, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        tracing::info!(
+            ?scope,
+            honoured = outcome.is_honoured(),
+            "{LIMITS}: {outcome}"
+        );
+    }
+}
+
+fn for_process(limits: &Limits, found: &Runtimes, new: &Runtimes) -> Result<Vec<Outcome>> {
+    let plan = limits.plan(found)?;
+    let wanted: Vec<(&Runtime, u32)> = plan.assignments().collect();
+    wanted
+        .iter()
+        .filter(|(runtime, _)| new.iter().any(|new| new.is_same(runtime)))
+        .map(|(runtime, limit)| lasting(runtime, *limit, least(runtime, *limit, &wanted)))
+        .collect()
+}
+
+/// The smallest limit of those runtimes that lead to the setting of this one.
+fn least(runtime: &Runtime, limit: u32, wanted: &[(&Runtime, u32)]) -> u32 {
+    let key = |runtime: &Runtime| {
+        let setting = runtime
+            .process_setting()
+            .or_else(|| runtime.thread_setting());
+        setting.map(Setting::key)
+    };
+    let own = key(runtime);
+    wanted
+        .iter()
+        .filter(|(other, _)| own.is_some() && key(other) == own)
+        .map(|(_, limit)| *limit)
+        .fold(limit, u32::min)
+}
+
+/// Sets the number of a runtime, `least` where another one's limit is smaller than its own.
+fn lasting(runtime: &Runtime, limit: u32, least: u32) -> Result<Outcome> {
+    let mut outcome = match runtime.set_num_threads(least) {
         Ok(outcome) => outcome,
         Err(error) if error.kind() == ErrorKind::Unsupported => Outcome::left(
             runtime,
@@ -139,17 +185,20 @@ fn lasting(runtime: &Runtime, limit: u32) -> Result<Outcome> {
         ),
         Err(error) => return Err(error),
     };
+    outcome.requested = limit;
     let here_only = runtime.process_setting().is_none() && runtime.thread_setting().is_some();
     if here_only && outcome.is_honoured() {
         outcome.shortfall = Some(Shortfall::CallingThreadOnly);
+    } else if least < limit && outcome.shortfall.is_none() {
+        outcome.shortfall = Some(Shortfall::Overridden { by: least });
     }
     Ok(outcome)
 }
 
-fn for_thread(limits: &Limits) -> Result<(Vec<Outcome>, Vec<String>)> {
-    let guard = limits.limit_thread()?;
-    let report = (guard.outcomes().to_vec(), guard.unmatched().to_vec());
+fn for_thread(limits: &Limits, new: &Runtimes) -> Result<Vec<Outcome>> {
+    let guard = limits.plan(new)?.limit_thread()?;
+    let outcomes = guard.outcomes().to_vec();
     // In force for as long as the thread runs.
     std::mem::forget(guard);
-    Ok(report)
+    Ok(outcomes)
 }

@@ -12,6 +12,7 @@ mod file;
 mod log;
 mod notice;
 mod read;
+mod standing;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;

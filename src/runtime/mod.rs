@@ -25,8 +25,10 @@ mod vendor;
 pub use custom::{Controller, LoadedLibrary, Registration};
 pub use info::{ConcurrentCallers, Integers, Interface, RuntimeInfo, SetterScope};
 pub(crate) use names::{Names, names};
+pub(crate) use one::Facts;
 pub use one::Runtime;
 pub(crate) use setting::{Saved, Setting};
+use std::sync::OnceLock;
 
 /// Finds every runtime that is loaded in this process now.
 ///
@@ -42,7 +44,23 @@ pub(crate) use setting::{Saved, Setting};
 pub fn runtimes() -> Runtimes {
     let mut found = scan::query();
     found.extend(rayon::runtime());
-    Runtimes(found)
+    let found = Runtimes(found);
+    // Inside a trial nothing can be set, so nobody is told; the next query tells it.
+    if let Some(look) = LOOK.get()
+        && !probe::is_under_way_here()
+    {
+        look(&found);
+    }
+    found
+}
+
+/// Who is shown what every query finds.
+static LOOK: OnceLock<fn(&Runtimes)> = OnceLock::new();
+
+/// Has every query of the runtimes, in any thread, show what it found to `look`; the first caller's stays.
+pub(crate) fn when_asked(look: fn(&Runtimes)) {
+    // One function in the program, so a second time changes nothing.
+    let _ = LOOK.set(look);
 }
 
 /// The runtimes found by one query.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::library::Library;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// One runtime of this process. Clones are cheap and share it; while one lives, its library stays loaded.
 ///
@@ -46,6 +46,21 @@ pub(super) struct Kind {
     pub(super) rank: usize,
     /// Found out at the first question, and kept once it is final.
     pub(super) reach: Mutex<Option<Reaches>>,
+}
+
+/// The facts of a runtime, by identity: other ones when it was unloaded meanwhile.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts(Weak<Kind>);
+
+impl Facts {
+    pub(crate) fn are_of(&self, runtime: &Runtime) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&runtime.0.kind))
+    }
+
+    /// Whether they are still remembered; otherwise they are nobody's.
+    pub(crate) fn are_known(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// What the probe found for the setters of a runtime: which one to use for which scope.
@@ -243,6 +258,17 @@ impl Runtime {
             Pool::LeftAlone(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// By what it is recognised later, without its library being held.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts(Arc::downgrade(&self.0.kind))
+    }
+
+    /// Whether both are one, while one of them is held.
+    pub(crate) fn is_same(&self, other: &Runtime) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.internal_api() == other.internal_api() && self.filepath() == other.filepath())
     }
 
     /// Whether it is one of those OpenMP runtimes of which a process bears only one.

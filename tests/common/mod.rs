@@ -28,6 +28,8 @@ pub const THREAD_VARIABLES: &[&str] = &[
     "MKL_",
     "BLIS_",
     "GOTO_",
+    "THREADCTL_LIMITS",
+    "THREADCTL_SCOPE",
 ];
 
 /// The path of a library of the manifest.

@@ -343,3 +343,18 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn limits_of_the_environment_are_in_force_on_what_is_loaded() {
+    for (limits, expected) in [("openblas=1", 1), ("blas=3,openmp=1", 3)] {
+        let mut command = threadctl();
+        command
+            .args(["info", "--json", "--load"])
+            .arg(common::library("openblas-pthread"))
+            .env("OPENBLAS_NUM_THREADS", "2")
+            .env("THREADCTL_LIMITS", limits);
+        let document = Document::parse(&command.assert().success().get_output().stdout);
+        let runtime = only(&document, "openblas");
+        assert_eq!(runtime.num_threads, Some(expected), "{limits}");
+    }
+}

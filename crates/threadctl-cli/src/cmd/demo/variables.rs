@@ -48,6 +48,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
     other("KMP_HW_SUBSET"),
     other("KMP_MAX_THREADS"),
     other("KMP_NUM_THREADS"),
+    other("THREADCTL_LIMITS"),
+    other("THREADCTL_SCOPE"),
 ];
 
 #[cfg(test)]

@@ -95,6 +95,46 @@ fn hierarchy() -> (PathBuf, &'static str, &'static str, &'static str) {
 }
 
 #[test]
+fn a_thread_in_a_group_of_its_own_sees_its_quota_and_others_do_not() {
+    const TEST: &str = "a_thread_in_a_group_of_its_own_sees_its_quota_and_others_do_not";
+    common::in_own_process(TEST, &[], || {
+        let (parent, file, one, _) = hierarchy();
+        let group = parent.join(format!("threadctl-thread-{}", std::process::id()));
+        fs::create_dir(&group).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; this test needs root and cgroups mounted for writing",
+                group.display()
+            )
+        });
+        let threads = if file == "cpu.max" {
+            fs::write(group.join("cgroup.type"), "threaded").unwrap();
+            "cgroup.threads"
+        } else {
+            "tasks"
+        };
+        fs::write(group.join(file), one).unwrap();
+        let inside = group.clone();
+        let count_of = |cores: &Cores| {
+            let quotas = cores.constraints().iter().filter(|known| {
+                known.kind == Kind::Quota && known.source.starts_with(group.to_str().unwrap())
+            });
+            quotas.count()
+        };
+        let bound = std::thread::spawn(move || {
+            let link = fs::read_link("/proc/thread-self").unwrap();
+            let tid = link.file_name().unwrap().to_str().unwrap();
+            fs::write(inside.join(threads), tid).unwrap();
+            System::this().cores()
+        });
+        let bound = bound.join().unwrap();
+        let free = System::this().cores();
+        fs::remove_dir(&group).unwrap();
+        assert_eq!((bound.count(), count_of(&bound)), (1, 1), "{bound:#?}");
+        assert_eq!(count_of(&free), 0, "{free:#?}");
+    });
+}
+
+#[test]
 fn a_quota_that_comes_and_goes_is_seen() {
     common::in_own_process("a_quota_that_comes_and_goes_is_seen", &[], || {
         let (parent, file, one, none) = hierarchy();

@@ -2,10 +2,14 @@
 //!
 //! The process's own `cgroup` file says where it is in each hierarchy, `mountinfo` says where that hierarchy can be
 //! seen; no path is assumed. Then every folder from the process's own up to the mount point is asked, since a parent's
-//! quota holds for all below it.
+//! quota holds for all below it. A thread can be in a group of its own; the calling one's is asked as well.
+//!
+//! In a cgroup namespace both files count from the namespace's root, and a mount that is older than the namespace has a
+//! root such as `/../..`: it shows more than the namespace, but the names in between are not told. Then the folder that
+//! lists the process is looked for ([`search`]).
 //!
 //! Invariants: parsing never fails as a whole, a line that cannot be read is passed over; no path leads above the mount
-//! point.
+//! point; a group that cannot be found is said, never taken for one without a quota.
 
 use super::cpus::CpuSet;
 use super::system::System;
@@ -180,7 +184,7 @@ fn positive(quota: &str, period: &str) -> Result<(u64, u64), ()> {
 pub(super) fn find(system: &System, process: &str) -> Found {
     let mut found = Found::default();
     let file = format!("/proc/{process}/cgroup");
-    let own = match system.read(&file) {
+    let mut own = match system.read(&file) {
         Ok(text) => memberships(&text),
         Err(error) => {
             found
@@ -189,6 +193,12 @@ pub(super) fn find(system: &System, process: &str) -> Found {
             return found;
         }
     };
+    if process == "self" {
+        let of_thread = system.read("/proc/thread-self/cgroup").unwrap_or_default();
+        let others = memberships(&of_thread);
+        let others = others.into_iter().filter(|other| !own.contains(other));
+        own.extend(others.collect::<Vec<_>>());
+    }
     // The reader's own view comes first: paths in /proc/PID/cgroup are relative to the reader's cgroup namespace, and
     // from the host it shows parents that a container cannot see. The process's view is for readers without mounts.
     let mut views = vec![(
@@ -207,31 +217,34 @@ pub(super) fn find(system: &System, process: &str) -> Found {
         if !(v2 || has("cpu") || has("cpuset")) {
             continue;
         }
-        let Some(folders) = views
+        let version = if v2 { "v2" } else { "v1" };
+        let what = format!("cgroup {version} {}", membership.path);
+        let seen = views
             .iter()
-            .find_map(|(prefix, mounts)| visible(system, prefix, mounts, membership))
-        else {
-            let what = if v2 {
-                "v2".to_owned()
-            } else {
-                membership.controllers.join(",")
-            };
+            .find_map(|(prefix, mounts)| visible(system, process, prefix, mounts, membership));
+        let Some((folders, whole)) = seen else {
             found.notes.push(format!(
-                "cgroup {what} {}: not mounted where it could be read",
-                membership.path
+                "{what}: not mounted where it could be read, so its quota is not known"
             ));
             continue;
         };
+        if !whole {
+            let nearest = folders.first().map_or("", String::as_str);
+            found.notes.push(format!(
+                "{what}: its own folder is not found; counted from {nearest} upwards"
+            ));
+        }
         if v2 || has("cpu") {
-            let before = found.quotas.len();
             for folder in &folders {
                 quota(system, folder, v2, &mut found);
             }
-            if found.quotas.len() == before {
-                let version = if v2 { "v2" } else { "v1" };
+            let of_group = |quota: &Quota| {
+                let file = quota.source.rsplit_once('/');
+                file.is_some_and(|(folder, _)| folders.iter().any(|own| own == folder))
+            };
+            if whole && !found.quotas.iter().any(of_group) {
                 found.notes.push(format!(
-                    "cgroup {version} {}: no quota in it or in its parents",
-                    membership.path
+                    "{what}: no quota in it, nor in the parents that can be seen"
                 ));
             }
         }
@@ -242,13 +255,15 @@ pub(super) fn find(system: &System, process: &str) -> Found {
     found
 }
 
-/// The folders of a group, by the first mount of its hierarchy through which it can be seen.
+/// The folders of a group, the deepest first, through the mount of its hierarchy that shows most of its parents; and
+/// whether the first of them is the group's own.
 fn visible(
     system: &System,
+    process: &str,
     prefix: &str,
     mounts: &[Mount],
     membership: &Membership,
-) -> Option<Vec<String>> {
+) -> Option<(Vec<String>, bool)> {
     let of_hierarchy = |mount: &&Mount| match &mount.controllers {
         None => membership.controllers.is_empty(),
         Some(options) => {
@@ -260,24 +275,112 @@ fn visible(
         }
     };
     let candidates: Vec<&Mount> = mounts.iter().filter(of_hierarchy).collect();
-    let prefixed = |folder: &str| format!("{prefix}{folder}");
-    candidates
+    let existing = |mount: &Mount, path: &str| -> Option<Vec<String>> {
+        let folders = chain(mount, path)?.into_iter();
+        let folders = folders.map(|folder| format!("{prefix}{folder}"));
+        Some(folders.filter(|folder| system.is_folder(folder)).collect())
+    };
+    let told = |mount: &&Mount| {
+        let whole = chain(mount, &membership.path)?.len();
+        let folders = existing(mount, &membership.path)?;
+        Some((folders.len() == whole, folders)).filter(|(_, folders)| !folders.is_empty())
+    };
+    // A mount that has to be searched shows more parents than any other.
+    let searched = candidates.iter().find_map(|mount| {
+        let below = search(system, process, prefix, mount, &membership.path)?;
+        let root = Mount {
+            root: "/".to_owned(),
+            ..(*mount).clone()
+        };
+        existing(&root, &below)
+    });
+    if let Some(folders) = searched {
+        return Some((folders, true));
+    }
+    // Of two mounts that show the group the one that shows more parents; a bind mount may begin anywhere.
+    let best = candidates
         .iter()
-        .find_map(|mount| {
-            let folders = chain(mount, &membership.path)?;
-            let folders: Vec<_> = folders.iter().map(|folder| prefixed(folder)).collect();
-            system.is_folder(folders.first()?).then_some(folders)
-        })
-        .or_else(|| {
-            // A container whose mount shows its own group as the root while its path is told from the host: what is
-            // mounted is the process's group.
-            let mount = candidates
-                .iter()
-                .find(|mount| mount.root != "/" || membership.path.contains("/.."))
-                .or_else(|| candidates.first())?;
-            let folder = prefixed(mount.point.trim_end_matches('/'));
-            system.is_folder(&folder).then(|| vec![folder])
-        })
+        .filter_map(told)
+        .max_by_key(|(whole, folders)| (*whole, folders.len()));
+    if let Some((true, folders)) = best {
+        return Some((folders, true));
+    }
+    // The group was removed while it was asked about; or a container's mount shows its own group as the root while its
+    // path is told from the host, and then what is mounted is the process's group.
+    best.map(|(_, folders)| (folders, false)).or_else(|| {
+        let mount = candidates
+            .iter()
+            .find(|mount| mount.root != "/" && !mount.root.starts_with("/.."))
+            .or_else(|| {
+                let above = |mount: &&&Mount| mount.root == "/" && membership.path.contains("/..");
+                candidates.iter().find(above)
+            })?;
+        let folder = format!("{prefix}{}", mount.point.trim_end_matches('/'));
+        system.is_folder(&folder).then(|| (vec![folder], false))
+    })
+}
+
+/// The most folders that are looked at in a search, which is made anew for every fresh answer.
+const MOST_SEARCHED: u32 = 1000;
+
+/// Where below the mount point the group is, if the mount's root and the group's path are told from a namespace's root
+/// that lies between them: the folder at the right depth that lists the process.
+fn search(
+    system: &System,
+    process: &str,
+    prefix: &str,
+    mount: &Mount,
+    path: &str,
+) -> Option<String> {
+    let (above, named) = split_above(&mount.root);
+    let (path_above, below) = split_above(path);
+    // So many levels lie between the mount's root and where the names of the path begin.
+    let depth = above.checked_sub(path_above + named.len())?;
+    if depth == 0 {
+        return None;
+    }
+    let status = system.read(&format!("/proc/{process}/status")).ok()?;
+    let pid = super::launcher::field(&status, "Pid:")?;
+    let point = format!("{prefix}{}", mount.point.trim_end_matches('/'));
+    let lists = |folder: &str| {
+        let listed = system.read(&format!("{point}{folder}/cgroup.procs"));
+        listed.is_ok_and(|text| text.lines().any(|line| line == pid))
+    };
+    let mut level = vec![String::new()];
+    let mut left = MOST_SEARCHED;
+    for _ in 0..depth {
+        let mut next = Vec::new();
+        for folder in &level {
+            for name in system.folders(&format!("{point}{folder}")) {
+                left = left.checked_sub(1)?;
+                next.push(format!("{folder}/{name}"));
+            }
+        }
+        level = next;
+    }
+    let below: String = below.iter().map(|name| format!("/{name}")).collect();
+    let mut groups = level.into_iter().map(|folder| format!("{folder}{below}"));
+    groups.find(|folder| lists(folder))
+}
+
+/// How often a path begins with `..`, and the names after that.
+fn split_above(path: &str) -> (usize, Vec<&str>) {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let above = parts.clone().take_while(|part| *part == "..").count();
+    (above, parts.skip(above).collect())
+}
+
+/// A file of a group, if there is one. One that cannot be read may hold a limit, so that is said.
+fn line(system: &System, source: &str, found: &mut Found) -> Option<String> {
+    match system.read(source) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let problem = format!("{source}: {error}; not counted");
+            found.problems.push(problem);
+            None
+        }
+    }
 }
 
 /// Adds the quota of one folder.
@@ -285,14 +388,14 @@ fn quota(system: &System, folder: &str, v2: bool, found: &mut Found) {
     let (source, read) = if v2 {
         let source = format!("{folder}/cpu.max");
         // The root has no such file, and neither has a group without the controller.
-        let Some(text) = system.line(&source) else {
+        let Some(text) = line(system, &source, found) else {
             return;
         };
         let read = cpu_max(&text);
         (source, read.map_err(|()| text))
     } else {
         let source = format!("{folder}/cpu.cfs_quota_us");
-        let Some(quota) = system.line(&source) else {
+        let Some(quota) = line(system, &source, found) else {
             return;
         };
         let period = system
@@ -303,6 +406,8 @@ fn quota(system: &System, folder: &str, v2: bool, found: &mut Found) {
     };
     match read {
         Ok(None) => {}
+        // The groups of the process and of the thread have parents in common.
+        Ok(Some(_)) if found.quotas.iter().any(|known| known.source == source) => {}
         Ok(Some((quota, period))) => found.quotas.push(Quota {
             source,
             quota,
@@ -324,10 +429,11 @@ fn cpuset(system: &System, folders: &[String], v2: bool, found: &mut Found) {
     for folder in folders {
         for name in names {
             let source = format!("{folder}/{name}");
-            let Some(text) = system.line(&source).filter(|text| !text.is_empty()) else {
+            let Some(text) = line(system, &source, found).filter(|text| !text.is_empty()) else {
                 continue;
             };
             match text.parse::<CpuSet>() {
+                Ok(_) if found.cpusets.iter().any(|(known, _)| *known == source) => {}
                 Ok(cpus) => found.cpusets.push((source, cpus)),
                 Err(error) => found
                     .problems

@@ -3,7 +3,7 @@
 //! [`cores()`] is the minimum of every constraint that holds, each kept with its value and its source:
 //!
 //! 1. the machine: CPUs that are online, the cgroup's set of CPUs, the affinity of the process and of the calling
-//!    thread, every CPU quota from the process's cgroup up to the root (v1, v2 and both at once);
+//!    thread, every CPU quota from the cgroup of either up to the root (v1, v2 and both at once);
 //! 2. the topology: SMT siblings count as one core, since compute-bound work gains nothing from a second thread there
 //!    ([`Cores::logical`] counts them; `THREADCTL_NUM_THREADS` sets this rule aside);
 //! 3. the launcher: what Slurm, PBS, LSF or Grid Engine gave to the job or to the task, and the number of MPI ranks on

@@ -150,6 +150,18 @@ impl System {
         self.host(path).is_dir()
     }
 
+    /// The names of the folders in a folder; none if it cannot be read.
+    pub(super) fn folders(&self, path: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.host(path)) else {
+            return Vec::new();
+        };
+        let entries = entries.filter_map(std::io::Result::ok);
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    }
+
     fn host(&self, path: &str) -> PathBuf {
         self.root.join(Path::new(path.trim_start_matches('/')))
     }

@@ -79,6 +79,11 @@ impl Tree {
 
     /// The answer there.
     pub fn cores(&self) -> Cores {
-        System::recorded(self.folder.path(), self.environment.clone()).cores()
+        self.system().cores()
+    }
+
+    /// The machine.
+    pub fn system(&self) -> System {
+        System::recorded(self.folder.path(), self.environment.clone())
     }
 }

@@ -48,12 +48,17 @@ impl Group {
 
     /// Runs the command in this group.
     fn ask(&self) -> Document {
+        self.ask_by(r#"exec "$1" cores --json"#)
+    }
+
+    /// Runs a script in this group, which runs the command `$1`.
+    fn ask_by(&self, script: &str) -> Document {
         let mut command = Command::new("sh");
         clear(&mut command);
         command
-            .args(["-c", r#"echo $$ > "$1" && exec "$2" cores --json"#, "sh"])
-            .arg(self.0.join("cgroup.procs"))
-            .arg(program());
+            .args(["-c", &format!(r#"echo $$ > "$2" && {script}"#), "sh"])
+            .arg(program())
+            .arg(self.0.join("cgroup.procs"));
         ask(&mut command)
     }
 }
@@ -185,6 +190,36 @@ fn a_parents_quota_of_v1_binds_its_children() {
         .filter_map(|known| known.exact)
         .collect();
     assert_eq!(exact, [1.0, 1.5], "from the nearest upwards");
+    drop(inner);
+}
+
+#[test]
+fn a_cgroup_namespace_does_not_hide_a_quota() {
+    let Some(parent) = v1("cpu").or_else(v2) else {
+        panic!("the kernel has no cpu controller at all");
+    };
+    let is_v2 = parent.join("cgroup.controllers").exists();
+    let (file, one) = if is_v2 {
+        ("cpu.max", "100000 100000")
+    } else {
+        ("cpu.cfs_quota_us", "100000")
+    };
+    let outer = Group::new(&parent, "seen");
+    if is_v2 {
+        outer.set("cgroup.subtree_control", "+cpu");
+    }
+    let inner = Group::new(&outer.0, "inner");
+    outer.set(file, one);
+    // The mounts are those of before, so their roots lie above the namespace's, at names that it does not tell.
+    let found = inner.ask_by(r#"exec unshare --cgroup "$1" cores --json"#);
+    let quotas: Vec<_> = found
+        .constraints
+        .iter()
+        .filter(|known| known.kind == "quota")
+        .map(|known| known.source.as_str())
+        .collect();
+    assert_eq!(quotas, [outer.0.join(file).to_str().unwrap()], "{found:#?}");
+    assert_eq!(found.count, 1);
     drop(inner);
 }
 

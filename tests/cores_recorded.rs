@@ -134,6 +134,31 @@ fn ranks_divide_what_their_launcher_had_unless_affinity_did() {
 }
 
 #[test]
+fn cpus_that_are_named_and_not_there_do_not_count() {
+    // Affinity lists name every CPU that the kernel was built for.
+    let mut tree = Tree::named("mpi-unbound");
+    tree.write(
+        "/proc/150/status",
+        "PPid:\t1\nCpus_allowed_list:\t0-3,8-15,16-8191\n",
+    );
+    expect(&tree.cores(), 3, 4, "OMPI_COMM_WORLD_LOCAL_SIZE");
+    let mut tree = Tree::named("docker-v2");
+    tree.write("/proc/self/status", "Cpus_allowed_list:\t0-8191\n");
+    tree.write("/sys/fs/cgroup/cpu.max", "max\n");
+    let cores = tree.cores();
+    expect(&cores, 2, 2, "cpuset.cpus.effective");
+    assert_eq!(cores.topology().cpus, "2-3");
+    // None at all is a contradiction, which is told.
+    tree.write("/proc/self/status", "Cpus_allowed_list:\t100-8191\n");
+    let cores = tree.cores();
+    assert_eq!(cores.count(), 2);
+    assert!(
+        cores.problems()[0].contains("none of the CPUs 100-8191 is left"),
+        "{cores:#?}"
+    );
+}
+
+#[test]
 fn every_launcher_is_heard() {
     let cases: &[(&[(&str, &str)], u32)] = &[
         (&[("MPI_LOCALNRANKS", "4"), ("MPI_LOCALRANKID", "0")], 16),
@@ -228,6 +253,47 @@ fn variables_of_runtimes_bind_their_own_runtime_alone() {
     // THREADCTL_* comes before a runtime's own variable.
     tree.set("THREADCTL_NUM_THREADS", "16");
     assert_eq!(tree.cores().count_for("mkl"), 16);
+}
+
+#[test]
+fn variables_are_read_as_their_runtimes_read_them() {
+    // What MKL 2026.2 answers for BLAS on these, among 64 cores.
+    for (name, value, mkl) in [
+        ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_FFT=2", 5),
+        (
+            "MKL_DOMAIN_NUM_THREADS",
+            "MKL_DOMAIN_BLAS=3,MKL_DOMAIN_BLAS=4",
+            3,
+        ),
+        (
+            "MKL_DOMAIN_NUM_THREADS",
+            "MKL_DOMAIN_BLAS=3 : MKL_DOMAIN_ALL=4",
+            3,
+        ),
+        ("MKL_DOMAIN_NUM_THREADS", "mkl_domain_blas=3", 5),
+        ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_BLAS=0", 5),
+        ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_BLAS=010", 10),
+        ("MKL_NUM_THREADS", "100000", 64),
+    ] {
+        let mut tree = Tree::named("numa-128");
+        tree.set("MKL_NUM_THREADS", "5").set(name, value);
+        assert_eq!(tree.cores().count_for("mkl"), mkl, "{name}={value}");
+    }
+    // More than any machine has is no mistake.
+    let mut tree = Tree::named("numa-128");
+    tree.set("OMP_NUM_THREADS", "99999999999999999999,2");
+    tree.set("OPENBLAS_NUM_THREADS", "3")
+        .set("GOTO_NUM_THREADS", "4")
+        .set("BLIS_NUM_THREADS", "5");
+    let cores = tree.cores();
+    assert_eq!(cores.problems(), [""; 0]);
+    let of = |runtime| cores.count_for(runtime);
+    assert_eq!(["openmp", "openblas", "blis"].map(of), [64, 3, 5]);
+    // Empty is not set.
+    let mut tree = Tree::named("numa-128");
+    tree.set("THREADCTL_NUM_THREADS", " ")
+        .set("OMP_NUM_THREADS", "");
+    expect(&tree.cores(), 64, 128, "/sys/devices/system/cpu");
 }
 
 #[test]

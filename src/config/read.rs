@@ -162,6 +162,8 @@ pub(super) fn num_threads(text: &str, _: &Context, settings: &mut Settings) -> R
                 .all(|byte| byte == b'0')
             {
                 "0 threads can do no work"
+            } else if is_whole(text) {
+                "no machine has that many"
             } else {
                 "it is not a whole number"
             };
@@ -172,6 +174,11 @@ pub(super) fn num_threads(text: &str, _: &Context, settings: &mut Settings) -> R
         }
     }
     Ok(())
+}
+
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The number that a text begins with, if it can be one of workers.

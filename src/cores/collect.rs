@@ -182,8 +182,11 @@ fn allowed(
             quota.whole(),
             &quota.source,
             format!(
-                "{} of {} microseconds: {exact:.2} cores",
-                quota.quota, quota.period
+                "{} of {} microseconds: {:.2} cores",
+                quota.quota,
+                quota.period,
+                // Not rounded up: 1.999 cores are not 2.00.
+                (exact * 100.0).floor() / 100.0
             ),
         );
         constraint.exact = Some(exact);
@@ -386,7 +389,10 @@ impl Own {
 }
 
 fn own_variable(system: &System, problems: &mut Vec<String>) -> Option<Own> {
-    let value = system.variable(OWN_VARIABLE)?;
+    let value = system.variable(OWN_VARIABLE)?.trim().to_owned();
+    if value.is_empty() {
+        return None;
+    }
     // One grammar with `Workers::from_env`, which the text goes through.
     let number = value
         .parse::<Workers<'static>>()

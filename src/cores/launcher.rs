@@ -8,7 +8,7 @@ use super::cpus::CpuSet;
 use super::system::{System, environ};
 
 /// More than any node has; larger values are taken for damage.
-const MOST: u32 = 1 << 16;
+pub(super) const MOST: u32 = 1 << 16;
 
 /// What the launchers said.
 #[derive(Debug, Default)]

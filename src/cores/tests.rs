@@ -78,7 +78,7 @@ proptest! {
             slurm_list(&text, node, Unknown::Least),
             slurm_list(&text, node, Unknown::Most),
             levels(&text),
-            domains(&text),
+            domains(&text).flatten(),
         ];
         for count in found.into_iter().flatten() {
             prop_assert!((1..=1 << 16).contains(&count));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a value that its runtime would refuse is passed over and reported.
 
-use super::launcher::positive;
+use super::launcher::MOST;
 use super::system::System;
 
 /// How a variable is written.
@@ -84,16 +84,18 @@ pub(super) fn find(system: &System) -> (Vec<Hint>, Vec<String>) {
     let hints = ROWS
         .iter()
         .filter_map(|row| {
-            let value = system.variable(row.name)?;
-            if value.trim().is_empty()
-                || row.grammar == Grammar::NumberOrDefault && value.trim() == "0"
-            {
+            let value = system.variable(row.name)?.trim().to_owned();
+            if value.is_empty() || row.grammar == Grammar::NumberOrDefault && value == "0" {
                 return None;
             }
             let limit = match row.grammar {
-                Grammar::Number | Grammar::NumberOrDefault => positive(&value),
+                Grammar::Number | Grammar::NumberOrDefault => threads(&value),
                 Grammar::Levels => levels(&value),
-                Grammar::Domains => domains(&value),
+                // Settings for other domains alone are no error, and no bound on BLAS.
+                Grammar::Domains => match domains(&value) {
+                    Some(None) => return None,
+                    of_blas => of_blas.flatten(),
+                },
             };
             if limit.is_none() {
                 let accepted = match row.grammar {
@@ -139,34 +141,40 @@ pub(super) fn believed<'a>(
     }
 }
 
+/// A number of threads. One above what any machine has is no error: it binds nothing.
+fn threads(text: &str) -> Option<u32> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count = digits.parse().map_or(MOST, |count: u32| count.min(MOST));
+    (count > 0).then_some(count)
+}
+
 /// Reads `4,2,1`: all must be numbers; the outermost counts.
 pub(super) fn levels(text: &str) -> Option<u32> {
-    let levels: Option<Vec<u32>> = text.split(',').map(positive).collect();
+    let levels: Option<Vec<u32>> = text.split(',').map(threads).collect();
     levels?.first().copied()
 }
 
-/// Reads `MKL_DOMAIN_ALL=4, MKL_DOMAIN_BLAS=2`: what holds for BLAS. The numbers of other domains must be right too.
-pub(super) fn domains(text: &str) -> Option<u32> {
+/// Reads `MKL_DOMAIN_ALL=4, MKL_DOMAIN_BLAS=2`: what holds for BLAS, `Some(None)` if only other domains are named. Their
+/// numbers must be right too. As MKL does it (2026.0, asked): names are in capitals, of two settings of a domain the
+/// first counts.
+pub(super) fn domains(text: &str) -> Option<Option<u32>> {
     let (mut all, mut blas) = (None, None);
-    let mut any = false;
     // MKL takes blanks, commas, semicolons and colons between settings, and a comma for the equals sign.
     let separated = text.replace([',', ';', ':', ' ', '='], " ");
     let words: Vec<&str> = separated.split_whitespace().collect();
     for pair in words.chunks(2) {
         let [name, value] = pair else { return None };
-        let count = positive(value)?;
-        match name.to_ascii_uppercase().as_str() {
-            "MKL_DOMAIN_ALL" | "MKL_ALL" => all = Some(count),
-            "MKL_DOMAIN_BLAS" | "MKL_BLAS" => blas = Some(count),
-            name if name.starts_with("MKL_") => {}
+        let count = threads(value)?;
+        match *name {
+            "MKL_DOMAIN_ALL" => all = all.or(Some(count)),
+            "MKL_DOMAIN_BLAS" => blas = blas.or(Some(count)),
+            name if name.starts_with("MKL_DOMAIN_") => {}
             _ => return None,
         }
-        any = true;
     }
-    // Settings for other domains only are no error, and no bound on BLAS.
-    if any {
-        blas.or(all).or(Some(u32::from(u16::MAX)))
-    } else {
-        None
-    }
+    (!words.is_empty()).then_some(blas.or(all))
 }

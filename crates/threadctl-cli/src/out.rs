@@ -54,3 +54,19 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "threadctl: {message}");
 }
+
+/// Text of others with what is not printed, or turns the direction of the letters, written as Rust writes it: `\u{1b}`.
+pub(crate) fn shown(text: &str) -> String {
+    let turns = |letter| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            clean.extend(letter.escape_default());
+        } else if turns(letter) {
+            clean.extend(letter.escape_unicode());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}

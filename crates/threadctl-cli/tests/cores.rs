@@ -117,6 +117,51 @@ fn another_process_has_its_own_affinity_and_variables() {
 }
 
 #[test]
+fn the_askers_own_affinity_and_variables_are_nothing_to_another_process() {
+    let mut child = Command::new("sleep").arg("60").env_clear().spawn().unwrap();
+    let pid = child.id().to_string();
+    let expected = ask(&mut plain(&["cores", "--json", "--pid", &pid]));
+    let mut command = Command::new("taskset");
+    asked::clear(&mut command);
+    command
+        .args(["-c", "0"])
+        .arg(asked::program())
+        .args(["cores", "--json", "--pid", &pid])
+        .env("THREADCTL_NUM_THREADS", "1")
+        .env("OMP_NUM_THREADS", "1");
+    let found = ask(&mut command);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        (found.count, found.constraints.len()),
+        (expected.count, expected.constraints.len()),
+        "{found:#?}"
+    );
+    assert_eq!(found.topology.cpus, expected.topology.cpus);
+}
+
+#[test]
+fn names_and_values_of_others_do_not_command_the_terminal() {
+    let mut child = Command::new("sleep")
+        .arg("60")
+        .env("OMP_NUM_THREADS", "1 ,\n2")
+        .env("NCPUS", "\u{1b}[31m")
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let table = run(&mut plain(&["cores", "--explain", "--pid", &pid]));
+    let alone = plain(&["cores", "--pid", &pid]).output().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        table.contains("OMP_NUM_THREADS=1 ,\\n2, for openmp"),
+        "{table}"
+    );
+    let text = table + &String::from_utf8(alone.stderr).unwrap();
+    assert!(text.contains("NCPUS") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn a_process_that_is_not_there_and_wrong_options_are_system_and_usage_errors() {
     for arguments in [
         &["cores", "--pid", "2147483647"][..],

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &args::CoresArgs) -> Result<Verdict> {
     };
     // Standard output has the number alone, for `$(threadctl cores)`; a user's mistake must still be seen.
     for problem in cores.problems() {
-        out::complain(problem);
+        out::complain(&out::shown(problem));
     }
     out::text(&count.to_string())?;
     Ok(Verdict::Good)

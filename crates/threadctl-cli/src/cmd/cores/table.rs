@@ -1,5 +1,7 @@
 //! The explanation as text: the answer, a row per constraint with an arrow at the one that binds, and what was not
 //! counted.
+//!
+//! Invariant: names of groups and values of variables pass through `shown`, so that none of them commands the terminal.
 
 use std::fmt::Write as _;
 
@@ -7,12 +9,15 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, pre
 use threadctl::Cores;
 use threadctl::cores::Constraint;
 
+use crate::out::shown;
+
 /// All of it.
 pub(crate) fn of(cores: &Cores) -> String {
     let topology = cores.topology();
     let mut text = format!(
-        "{} cores for compute-bound work, {} with SMT siblings\n",
+        "{} {} for compute-bound work, {} with SMT siblings\n",
         cores.count(),
+        if cores.count() == 1 { "core" } else { "cores" },
         cores.logical()
     );
     let _ = writeln!(
@@ -41,8 +46,8 @@ pub(crate) fn of(cores: &Cores) -> String {
             Cell::new(mark),
             Cell::new(limit(constraint)).set_alignment(CellAlignment::Right),
             Cell::new(constraint.kind),
-            Cell::new(&constraint.source),
-            Cell::new(&constraint.detail),
+            Cell::new(shown(&constraint.source)),
+            Cell::new(shown(&constraint.detail)),
         ]);
     }
     let _ = writeln!(text, "{}", table.trim_fmt());
@@ -64,7 +69,7 @@ fn list(title: &str, lines: &[String]) -> String {
     }
     let mut text = format!("\n{title}:\n");
     for line in lines {
-        let _ = writeln!(text, "  {line}");
+        let _ = writeln!(text, "  {}", shown(line));
     }
     text
 }

@@ -10,6 +10,8 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, pre
 use threadctl::diagnose::ProcessReport;
 use threadctl::{ConcurrentCallers, Integers, RuntimeInfo, SetterScope};
 
+use crate::out::shown;
+
 /// Where the width of the terminal is not known, or there is none.
 const WIDTH: u16 = 80;
 
@@ -229,22 +231,6 @@ fn applies(info: &RuntimeInfo, field: &str) -> bool {
 
 fn or_unknown(info: &RuntimeInfo, field: &str, value: Option<&str>) -> String {
     shown(value.unwrap_or(if applies(info, field) { UNKNOWN } else { "-" }))
-}
-
-/// Text of others with what is not printed, or turns the direction of the letters, written as Rust writes it: `\u{1b}`.
-fn shown(text: &str) -> String {
-    let turns = |letter| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut clean = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            clean.extend(letter.escape_default());
-        } else if turns(letter) {
-            clean.extend(letter.escape_unicode());
-        } else {
-            clean.push(letter);
-        }
-    }
-    clean
 }
 
 fn shown_path(path: &Path) -> String {

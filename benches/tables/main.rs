@@ -12,12 +12,16 @@
     reason = "a bench prints its result and fails by panicking"
 )]
 
+mod beside;
 #[path = "../common/mod.rs"]
 mod common;
+mod constraint;
 mod cores;
 mod demo;
 mod limits;
 mod start;
+#[path = "../../tests/common/trees.rs"]
+mod trees;
 
 use common::{CASES, Spread};
 use std::process::{Command, Stdio};
@@ -25,6 +29,8 @@ use std::time::Instant;
 
 /// Set for a child of this program: what it measures and prints.
 const CASE: &str = "THREADCTL_BENCH_CASE";
+/// The value with which a child prints what the standard library counts; every other names a library.
+const AVAILABLE: &str = "available_parallelism";
 
 struct Table {
     /// Between the marks, and on the command line.
@@ -41,10 +47,15 @@ const TABLES: &[Table] = &[
     table("start", start::table),
     table("demo", demo::table),
     table("cores", cores::table),
+    table("cores-beside", beside::table),
 ];
 
 fn main() {
     if let Ok(key) = std::env::var(CASE) {
+        if key == AVAILABLE {
+            println!("{}", std::thread::available_parallelism().expect("a count"));
+            return;
+        }
         let case = CASES.iter().find(|case| case.key == key);
         println!("{}", limits::row(case.expect("a known case")));
         return;

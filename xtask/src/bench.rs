@@ -21,7 +21,7 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
     let text =
         std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let request = request(&text, args)?;
-    let manifest = setup::ensure(project, Purpose::Test)?;
+    let manifest = setup::ensure(project, Purpose::Bench)?;
     let program = demo::build(project)?;
     let mut cargo = project.cargo();
     cargo

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use asked::{Document, ask, clear, plain, program, run};
+use asked::{Document, ask, clear, document, plain, program, run};
 
 /// The answer with nothing in the way.
 fn machine() -> Document {
@@ -275,34 +275,85 @@ fn a_cpuset_binds() {
     }
 }
 
+/// What `mpirun -n 2` with these options makes of `threadctl cores`: the document of each rank.
+fn ranks(options: &[&str]) -> [Document; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(common::library("mpirun"));
+    clear(&mut command);
+    // A file for each rank: on mpirun's standard output two documents may mix.
+    command
+        .args(["--allow-run-as-root", "--oversubscribe", "-n", "2"])
+        .args(options)
+        .args([
+            "sh",
+            "-c",
+            r#""$1" cores --json > "$2/$OMPI_COMM_WORLD_RANK""#,
+            "sh",
+        ])
+        .arg(program())
+        .arg(folder.path());
+    run(&mut command);
+    ["0", "1"].map(|rank| document(&fs::read_to_string(folder.path().join(rank)).unwrap()))
+}
+
+/// What each rank got, the smaller first.
+fn shares(ranks: &[Document; 2]) -> [u32; 2] {
+    let mut shares = [ranks[0].count, ranks[1].count];
+    shares.sort_unstable();
+    shares
+}
+
+/// The kind of constraint that binds each rank.
+fn binding(ranks: &[Document; 2]) -> [&str; 2] {
+    [0, 1].map(|rank| ranks[rank].constraints[ranks[rank].binding].kind.as_str())
+}
+
 #[test]
-fn mpi_ranks_get_half_each_bound_or_not() {
-    let mpirun = common::library("mpirun");
+fn mpi_ranks_that_are_not_bound_get_half_each() {
+    let before = machine();
+    let halves = [
+        (before.count / 2).max(1),
+        (before.count - before.count / 2).max(1),
+    ];
+    let found = ranks(&["--bind-to", "none"]);
+    assert_eq!(shares(&found), halves, "{found:#?}");
+    assert_eq!(found[0].topology.cpus, before.topology.cpus, "it was bound");
+    if before.count > 1 {
+        assert_eq!(binding(&found), ["launcher"; 2], "{found:#?}");
+    }
+}
+
+#[test]
+fn mpi_ranks_that_are_bound_get_what_they_are_bound_to() {
     let before = machine();
     let half = (before.count / 2).max(1);
     let slots = format!("slot:PE={half}");
-    for binding in [
-        &["--bind-to", "none"][..],
-        &["--bind-to", "core", "--map-by", &slots],
+    // A core for each is half of two; on a larger machine half is so many cores for each.
+    for (options, share) in [
+        (&["--bind-to", "core"][..], 1),
+        (&["--bind-to", "core", "--map-by", &slots], half),
     ] {
-        let mut command = Command::new(&mpirun);
-        clear(&mut command);
-        command
-            .args(["--allow-run-as-root", "--oversubscribe", "-n", "2"])
-            .args(binding)
-            .arg(program())
-            .arg("cores");
-        let text = run(&mut command);
-        let mut shares: Vec<u32> = text
-            .split_whitespace()
-            .map(|word| word.parse().unwrap())
-            .collect();
-        shares.sort_unstable();
-        let larger = if binding[1] == "none" {
-            (before.count - before.count / 2).max(1)
-        } else {
-            half
-        };
-        assert_eq!(shares, [half, larger], "{binding:?}");
+        let found = ranks(options);
+        assert_eq!(shares(&found), [share; 2], "{options:?}: {found:#?}");
+        if before.count > 1 {
+            assert_ne!(found[0].topology.cpus, found[1].topology.cpus);
+            // Divided once, by affinity, and not a second time by the number of ranks.
+            assert_eq!(binding(&found), ["affinity"; 2], "{options:?}: {found:#?}");
+        }
     }
+}
+
+#[test]
+fn mpi_ranks_get_half_each_whatever_mpirun_does_by_itself() {
+    let before = machine();
+    let found = ranks(&[]);
+    // Open MPI binds two ranks to a core each where it may; where it may not, they are as with `--bind-to none`.
+    let bound = found[0].topology.cpus != before.topology.cpus;
+    let larger = before.count - before.count / 2;
+    let expected = if bound {
+        [1, 1]
+    } else {
+        [(before.count / 2).max(1), larger.max(1)]
+    };
+    assert_eq!(shares(&found), expected, "{found:#?}");
 }

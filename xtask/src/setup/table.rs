@@ -10,6 +10,8 @@ pub enum Purpose {
     Demo,
     /// `cargo xtask test`.
     Test,
+    /// `cargo xtask bench`.
+    Bench,
 }
 
 impl Purpose {
@@ -18,6 +20,7 @@ impl Purpose {
         match self {
             Self::Demo => "demo",
             Self::Test => "test",
+            Self::Bench => "bench",
         }
     }
 }
@@ -128,6 +131,7 @@ pub const PACKAGES: &[Package] = &[
     python_wheel("numpy", "2.4.6"),
     python_wheel("scipy", "1.17.1"),
     wheel("threadpoolctl", "3.8.0", PYTHON),
+    wheel("joblib", "1.6.0", "joblib"),
 ];
 
 const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
@@ -241,6 +245,11 @@ pub const LIBRARIES: &[Library] = &[
     test("debian-python", "python3-numpy", Find::DebianPython),
     // A shell, which reads what `threadctl env` writes.
     test("fish", "fish", Find::Suffix("/bin/fish")),
+    // Counts cores beside threadctl.
+    Library {
+        purpose: Purpose::Bench,
+        ..test("joblib", "joblib", Find::Path("joblib/__init__.py"))
+    },
 ];
 
 /// The rows that a purpose needs.

@@ -66,14 +66,14 @@ const REASONS: &[(Why, &str)] = &[
     ),
     (
         Why::NoLauncher,
-        "It knows no launcher, so every rank on the node counts all that the others count, too. threadctl divides by the \
-         ranks on the node, unless affinity has divided them already.",
+        "It knows no launcher, so every rank on the node counts all that the others count, too. threadctl takes what the \
+         launcher says is this rank's, or divides by the ranks on the node unless affinity has divided it already.",
     ),
     (Why::Foreign, "The variable is threadctl's own."),
     (
         Why::OneRuntime,
-        "`nproc` takes the OpenMP variable for the process; threadctl takes it for a bound on OpenMP's runtimes alone \
-         (`Cores::count_for`), since rayon or BLAS on pthreads does not read it.",
+        "`nproc` takes OpenMP's variable for the process. threadctl takes it for the runtimes that read it \
+         (`Cores::count_for`): rayon does not.",
     ),
     (
         Why::Siblings,
@@ -127,6 +127,14 @@ const SIBLINGS: &[(Peer, Why)] = &[
     (JoblibPhysical, Why::Siblings),
 ];
 
+const KERNEL: &[(Peer, Why)] = &[
+    (Std, Why::Kernel),
+    (Nproc, Why::Kernel),
+    (Python, Why::Kernel),
+    (Joblib, Why::Kernel),
+    (JoblibPhysical, Why::Kernel),
+];
+
 const ROWS: &[Row] = &[
     row("none", Under::Nothing, SIBLINGS),
     row("taskset, 1 CPU", Under::Affinity, &[]),
@@ -135,13 +143,13 @@ const ROWS: &[Row] = &[
     row("v1 quota 1", Under::Quotas(&[Some(1.0)]), NO_QUOTA),
     row("v1 quota 1.5", Under::Quotas(&[Some(1.5)]), NO_QUOTA),
     row(
-        "v1 quota 1 of the parent, 1.5 of its own",
-        Under::Quotas(&[Some(1.0), Some(1.5)]),
+        "v1 quota 1 of the parent, none of its own",
+        Under::Quotas(&[Some(1.0), None]),
         NO_QUOTA,
     ),
     row(
-        "v1 quota 1 two groups up, none below",
-        Under::Quotas(&[Some(1.0), None, None]),
+        "v1 quota 1.5 two groups up, 1 of the parent",
+        Under::Quotas(&[Some(1.5), Some(1.0), None]),
         NO_QUOTA,
     ),
     row(
@@ -251,7 +259,6 @@ echo "$ours $std $nproc $python"
 pub fn table() -> String {
     let mut lines = Vec::new();
     for row in ROWS {
-        eprintln!("cores-beside: {}", row.name);
         lines.push(match Setting::make(&row.under) {
             Ok(setting) => (row.name.to_owned(), counts(&setting), row.why),
             Err(lack) => (
@@ -261,13 +268,6 @@ pub fn table() -> String {
             ),
         });
     }
-    const KERNEL: &[(Peer, Why)] = &[
-        (Std, Why::Kernel),
-        (Nproc, Why::Kernel),
-        (Python, Why::Kernel),
-        (Joblib, Why::Kernel),
-        (JoblibPhysical, Why::Kernel),
-    ];
     for (label, tree) in TREES {
         let ours = Tree::named(tree).cores().count().to_string();
         let mut counts = vec!["-".to_owned(); PEERS.len()];

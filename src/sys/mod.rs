@@ -5,6 +5,7 @@
 //!   (the callback runs under the loader's lock);
 //! - an address is called only through a value that keeps the object it came from loaded ([`library::Library`]).
 
+pub(crate) mod blas;
 pub(crate) mod call;
 pub(crate) mod elf;
 pub(crate) mod library;

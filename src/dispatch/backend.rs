@@ -1,0 +1,285 @@
+//! The library whose kernels do the arithmetic, held at one thread.
+//!
+//! Invariants: the library stays loaded while a [`Blas`] lives; a kernel that may use threads of its own runs only where
+//! the library's number is held at one, for the process where its setter reaches the process, else for the thread that
+//! calls ([`Blas::kernel`]); a library that does not bear concurrent callers has one at a time.
+
+use super::scalar::Scalar;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limit::{Limits, Plan, ProcessGuard, ThreadGuard};
+use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
+use crate::sys::blas::{Kernels, Naming, wide_integers};
+use crate::sys::library::Library;
+use num_complex::Complex;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A BLAS library, and dispatch over its kernels. Clones share it; it may be used from any thread.
+///
+/// Its methods are the BLAS routines, for all four element types: matrices are column-major, flags are the letters of
+/// the reference BLAS (`b'N'`, `b'T'`, `b'C'`; `b'L'`, `b'R'`; `b'U'`, `b'L'`; `b'N'`, `b'U'`), and arguments mean what they
+/// mean there. While a `Blas` lives, the library itself uses one thread.
+///
+/// ```
+/// use threadctl::dispatch::Blas;
+///
+/// let Some(blas) = Blas::loaded()? else {
+///     return Ok(()); // no BLAS in this process
+/// };
+/// let (a, b, mut c) = ([1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0], [0.0; 4]);
+/// // SAFETY: three 2x2 matrices.
+/// unsafe {
+///     blas.gemm(b'N', b'N', 2, 2, 2, 1.0, a.as_ptr(), 2, b.as_ptr(), 2, 0.0, c.as_mut_ptr(), 2)?;
+/// }
+/// assert_eq!(c, a);
+/// # Ok::<(), threadctl::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Blas(Arc<Inner>);
+
+struct Inner {
+    tables: Tables,
+    hold: Hold,
+    /// Taken around each kernel of a library that does not bear concurrent callers.
+    alone: Option<Mutex<()>>,
+    runtime: Option<Runtime>,
+    /// Last, so that everything above goes before it.
+    library: Library,
+}
+
+/// The routines for each element type.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Tables {
+    pub(super) s: Kernels<f32>,
+    pub(super) d: Kernels<f64>,
+    pub(super) c: Kernels<Complex<f32>>,
+    pub(super) z: Kernels<Complex<f64>>,
+}
+
+/// How the library is held at one thread.
+enum Hold {
+    /// It has no threads, or is held for the whole process.
+    Process { _guard: Option<ProcessGuard> },
+    /// Its setter holds for the thread that calls it, so each thread is held while it is in a kernel.
+    Thread(Plan),
+}
+
+/// What a kernel runs under.
+pub(super) struct Held<'blas> {
+    _alone: Option<MutexGuard<'blas, ()>>,
+    _narrow: Option<ThreadGuard>,
+}
+
+impl Blas {
+    /// Opens a library as a program that links it would.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] with the loader's words when it cannot be opened, [`ErrorKind::Unsupported`] when it is no
+    /// whole BLAS, or cannot be held at one thread.
+    ///
+    /// # Safety
+    /// The library's initialisers run in this process, and it is what it seems to be: what it calls `dgemm_` is BLAS's.
+    ///
+    /// ```
+    /// let path = std::path::Path::new("no-such-library.so");
+    /// // SAFETY: there is none.
+    /// assert!(unsafe { threadctl::dispatch::Blas::open(path) }.is_err());
+    /// ```
+    pub unsafe fn open(path: &Path) -> Result<Self> {
+        // SAFETY: our caller's promise.
+        let library = unsafe { Library::load(path, true) }.map_err(|why| {
+            Error::new(
+                ErrorKind::System,
+                format!("{}: it cannot be opened: {why}", path.display()),
+            )
+        })?;
+        // SAFETY: as above.
+        unsafe { Blas::of(library) }
+    }
+
+    /// The first BLAS that is loaded in this process and that a `Blas` can be made of; `None` if none is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if one is loaded and cannot be used, with the reason.
+    ///
+    /// ```
+    /// if let Some(blas) = threadctl::dispatch::Blas::loaded()? {
+    ///     println!("{}", blas.path().display());
+    /// }
+    /// # Ok::<(), threadctl::Error>(())
+    /// ```
+    pub fn loaded() -> Result<Option<Self>> {
+        let mut why = None;
+        for runtime in &runtimes().select(|runtime| runtime.user_api() == "blas") {
+            let Some(library) = Library::hold(runtime.filepath()) else {
+                continue;
+            };
+            // SAFETY: the catalog recognised it as a BLAS by name and content.
+            match unsafe { Blas::of(library) } {
+                Ok(blas) => return Ok(Some(blas)),
+                Err(error) => why = why.or(Some(error)),
+            }
+        }
+        why.map_or(Ok(None), Err)
+    }
+
+    /// # Safety
+    /// The library is what it seems to be.
+    unsafe fn of(library: Library) -> Result<Self> {
+        let path = library.path().to_owned();
+        let unusable =
+            |why: String| Error::new(ErrorKind::Unsupported, format!("{}: {why}", path.display()));
+        let naming = Naming::of(&library).ok_or_else(|| {
+            unusable("it is no BLAS: it has no dgemm_ under any known name".into())
+        })?;
+        // SAFETY: it has the names of a BLAS, and our caller vouches for what they are.
+        let wide = unsafe { wide_integers(&library, naming) };
+        let lacks = |name: String| unusable(format!("it is no whole BLAS: it has no {name}"));
+        let wide = wide.ok_or_else(|| lacks("idamax".into()))?;
+        // SAFETY: as above.
+        let tables = unsafe {
+            Tables {
+                s: Kernels::find(&library, naming, wide).map_err(lacks)?,
+                d: Kernels::find(&library, naming, wide).map_err(lacks)?,
+                c: Kernels::find(&library, naming, wide).map_err(lacks)?,
+                z: Kernels::find(&library, naming, wide).map_err(lacks)?,
+            }
+        };
+        let origin = library
+            .path()
+            .canonicalize()
+            .ok()
+            .or_else(|| tables.d.origin());
+        let runtime = runtimes()
+            .iter()
+            .find(|runtime| {
+                runtime.user_api() == "blas" && Some(runtime.filepath()) == origin.as_deref()
+            })
+            .cloned();
+        let hold = runtime.as_ref().map_or(Ok(Hold::NOTHING), Hold::of)?;
+        let alone = runtime
+            .as_ref()
+            .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe)
+            .then(Mutex::default);
+        Ok(Blas(Arc::new(Inner {
+            tables,
+            hold,
+            alone,
+            runtime,
+            library,
+        })))
+    }
+
+    /// The file that it was opened by.
+    ///
+    /// ```
+    /// let name = |blas: &threadctl::dispatch::Blas| blas.path().display().to_string();
+    /// # let _ = name;
+    /// ```
+    pub fn path(&self) -> &Path {
+        self.0.library.path()
+    }
+
+    /// The runtime that it is, where it is one that has threads.
+    ///
+    /// ```
+    /// let kind = |blas: &threadctl::dispatch::Blas| {
+    ///     blas.runtime().map(|runtime| runtime.internal_api().to_owned())
+    /// };
+    /// # let _ = kind;
+    /// ```
+    pub fn runtime(&self) -> Option<&Runtime> {
+        self.0.runtime.as_ref()
+    }
+
+    pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {
+        T::kernels(&self.0.tables)
+    }
+
+    /// Whether calls can be cut into tiles: not where the library bears one caller at a time.
+    pub(super) fn shares(&self) -> bool {
+        self.0.alone.is_none()
+    }
+
+    /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
+    pub(super) fn held(&self) -> Held<'_> {
+        let inner = &*self.0;
+        let alone = inner
+            .alone
+            .as_ref()
+            .map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
+        let narrow = match &inner.hold {
+            Hold::Process { .. } => None,
+            // An error is that of a controller that is asked by itself: none is involved here.
+            Hold::Thread(plan) => plan.limit_thread().ok(),
+        };
+        Held {
+            _alone: alone,
+            _narrow: narrow,
+        }
+    }
+
+    /// The error for integers that the library's cannot hold.
+    pub(super) fn too_large(&self, routine: &str, values: &[isize]) -> Error {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "{routine} with {values:?}: {} has 32-bit integers, so sizes and strides are at most {}",
+                self.path().display(),
+                i32::MAX
+            ),
+        )
+    }
+}
+
+impl Hold {
+    const NOTHING: Hold = Hold::Process { _guard: None };
+
+    fn of(runtime: &Runtime) -> Result<Self> {
+        let only = runtimes().select(|other| other.filepath() == runtime.filepath());
+        let plan = Limits::new().all(1).plan(&only)?;
+        let guard = plan.limit_process()?;
+        if guard.outcomes().iter().all(|outcome| {
+            outcome
+                .shortfall
+                .as_ref()
+                .is_none_or(|shortfall| shortfall.is_honoured())
+        }) {
+            return Ok(Hold::Process {
+                _guard: Some(guard),
+            });
+        }
+        drop(guard);
+        let trial = plan.limit_thread()?;
+        if let Some(bad) = trial.outcomes().iter().find(|outcome| {
+            outcome
+                .shortfall
+                .as_ref()
+                .is_some_and(|shortfall| !shortfall.is_honoured())
+        }) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{}: it cannot be held at one thread: {}",
+                    runtime.filepath().display(),
+                    bad.shortfall
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default()
+                ),
+            ));
+        }
+        drop(trial);
+        Ok(Hold::Thread(plan))
+    }
+}
+
+impl fmt::Debug for Blas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blas")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}

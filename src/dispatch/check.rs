@@ -1,0 +1,65 @@
+//! What a call must be to be cut into tiles: what is not goes to the library as it is. Pure.
+
+use std::mem::size_of;
+
+/// Whether a matrix is taken as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trans {
+    /// As it is.
+    No,
+    /// Transposed.
+    Yes,
+    /// Transposed and conjugated.
+    Conjugated,
+}
+
+impl Trans {
+    /// A flag of BLAS; `None` for one that it does not have.
+    pub fn read(flag: u8) -> Option<Self> {
+        match flag.to_ascii_uppercase() {
+            b'N' => Some(Trans::No),
+            b'T' => Some(Trans::Yes),
+            b'C' => Some(Trans::Conjugated),
+            _ => None,
+        }
+    }
+
+    /// The stored rows and columns of a matrix that is rows x cols as it is taken.
+    pub fn stored(self, rows: usize, cols: usize) -> (usize, usize) {
+        if self == Trans::No {
+            (rows, cols)
+        } else {
+            (cols, rows)
+        }
+    }
+
+    /// Where the element at that row and column of the matrix, as it is taken, is stored.
+    pub fn offset(self, row: usize, col: usize, ld: usize) -> usize {
+        let (row, col) = self.stored(row, col);
+        row + col * ld
+    }
+}
+
+/// Which side a matrix stands on, or which triangle of it counts.
+pub(super) fn letter(flag: u8, letters: [u8; 2]) -> Option<bool> {
+    let flag = flag.to_ascii_uppercase();
+    letters.contains(&flag).then_some(flag == letters[0])
+}
+
+/// Numbers that are all above 0.
+pub(super) fn positive<const N: usize>(numbers: [isize; N]) -> Option<[usize; N]> {
+    let mut result = [0; N];
+    for (result, number) in result.iter_mut().zip(numbers) {
+        *result = usize::try_from(number).ok().filter(|&number| number > 0)?;
+    }
+    Some(result)
+}
+
+/// Whether two operands of so many elements may have memory in common.
+pub(super) fn overlap<T>(one: (*const T, usize), other: (*const T, usize)) -> bool {
+    let start = |operand: (*const T, usize)| operand.0 as usize;
+    let end = |operand: (*const T, usize)| {
+        start(operand).saturating_add(operand.1.saturating_mul(size_of::<T>()))
+    };
+    start(one) < end(other) && start(other) < end(one)
+}

@@ -1,0 +1,3 @@
+//! Level 3: matrices by matrices.
+
+mod gemm;

@@ -1,0 +1,50 @@
+//! The ways in which a call runs: as it is, or tile by tile.
+
+use super::backend::Blas;
+use super::share::{share_kernels, width};
+use crate::error::Result;
+
+impl Blas {
+    /// Refuses integers that the library's cannot hold.
+    #[inline]
+    pub(super) fn check(&self, routine: &str, integers: &[isize]) -> Result<()> {
+        let kernels = self.kernels::<f64>();
+        if integers.iter().all(|&number| kernels.fits(number)) {
+            Ok(())
+        } else {
+            Err(self.too_large(routine, integers))
+        }
+    }
+
+    /// A call that is too small for anything else.
+    #[inline]
+    pub(super) fn tiny(&self, call: impl FnOnce()) -> Result<()> {
+        if self.shares() {
+            call();
+        } else {
+            let _held = self.held();
+            call();
+        }
+        Ok(())
+    }
+
+    /// A call that is not cut: as a single tile, so that callers from outside are counted.
+    pub(super) fn through(&self, call: impl Fn()) -> Result<()> {
+        let _held = self.held();
+        call();
+        Ok(())
+    }
+
+    /// The plan of a call that can be cut, for the pool that the caller is in.
+    pub(super) fn shared<P>(&self, plan: impl FnOnce(usize) -> Option<P>) -> Option<P> {
+        if self.shares() { plan(width()) } else { None }
+    }
+
+    /// Runs the tiles, each held at one thread.
+    pub(super) fn tiles(&self, count: usize, tile: &(dyn Fn(usize) + Sync)) {
+        share_kernels(count, &|index| {
+            let _held = self.held();
+            tile(index);
+        });
+    }
+}

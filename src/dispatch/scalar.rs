@@ -1,0 +1,98 @@
+//! The four element types, as dispatch needs them.
+
+use super::backend::Tables;
+use crate::sys::blas::{Element, Kernels};
+use num_complex::Complex;
+use std::fmt::Debug;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+
+/// An element type of BLAS: `f32`, `f64`, and the complex numbers over them. Nothing else can implement it.
+///
+/// ```
+/// use threadctl::dispatch::Scalar;
+/// assert_eq!(f64::ONE.conj(), 1.0);
+/// ```
+pub trait Scalar:
+    Element<Real: PartialOrd + Debug + Send + Sync>
+    + Send
+    + Sync
+    + Debug
+    + Default
+    + PartialEq
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + MulAssign
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// Its complex conjugate; itself, where it is real.
+    #[must_use]
+    fn conj(self) -> Self;
+    /// Its real part.
+    fn re(self) -> Self::Real;
+    /// |Re x| + |Im x|: what BLAS compares and sums where it means absolute values.
+    fn abs1(self) -> Self::Real;
+    /// The complex number with that real part.
+    fn of_real(real: Self::Real) -> Self;
+    #[doc(hidden)]
+    fn kernels(tables: &Tables) -> &Kernels<Self>;
+}
+
+macro_rules! real {
+    ($type:ty, $table:ident) => {
+        impl Scalar for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            fn conj(self) -> Self {
+                self
+            }
+            fn re(self) -> Self {
+                self
+            }
+            fn abs1(self) -> Self {
+                self.abs()
+            }
+            fn of_real(real: Self) -> Self {
+                real
+            }
+            fn kernels(tables: &Tables) -> &Kernels<Self> {
+                &tables.$table
+            }
+        }
+    };
+}
+
+macro_rules! complex {
+    ($real:ty, $table:ident) => {
+        impl Scalar for Complex<$real> {
+            const ZERO: Self = Complex::new(0.0, 0.0);
+            const ONE: Self = Complex::new(1.0, 0.0);
+            fn conj(self) -> Self {
+                Complex::conj(&self)
+            }
+            fn re(self) -> $real {
+                self.re
+            }
+            fn abs1(self) -> $real {
+                self.re.abs() + self.im.abs()
+            }
+            fn of_real(real: $real) -> Self {
+                Complex::new(real, 0.0)
+            }
+            fn kernels(tables: &Tables) -> &Kernels<Self> {
+                &tables.$table
+            }
+        }
+    };
+}
+
+real!(f32, s);
+real!(f64, d);
+complex!(f32, c);
+complex!(f64, z);

@@ -209,6 +209,12 @@ fn the_log_of_a_program_without_a_subscriber_goes_to_standard_error() {
     );
     let debug = log_of(TEST, &[limits, ("THREADCTL_LOG", "debug")]);
     assert!(debug.contains("DEBUG"), "{debug}");
+    let right = [
+        limits,
+        ("THREADCTL_LOG", "warn"),
+        ("THREADCTL_SCOPE", "process"),
+    ];
+    assert_eq!(log_of(TEST, &right), "", "right names are no slips");
     let slip = log_of(
         TEST,
         &[("THREADCTL_LOG", "warn"), ("THREADCTL_LIMIT", "blas=1")],
@@ -316,6 +322,7 @@ fn without_init_limits_are_not_in_force_and_that_is_said() {
 #[test]
 fn child_with_raised_rights() {
     if is_child("child_with_raised_rights") {
+        threadctl::init().unwrap();
         println!(
             "limits {:?}",
             Settings::from_env()
@@ -331,7 +338,13 @@ fn a_set_uid_program_ignores_paths_of_its_caller() {
     use std::os::unix::fs::{PermissionsExt, chown};
     const TEST: &str = "child_with_raised_rights";
     const NOBODY: u32 = 65534;
-    let environment = ("THREADCTL_LIMITS", "blas=1,/opt/own/libopenblas.so=2");
+    let environment = [
+        (
+            "THREADCTL_LIMITS",
+            "blas=1,/opt/own/libopenblas.so=2,/opt/other.so=1",
+        ),
+        ("THREADCTL_LOG", "warn"),
+    ];
     let program = std::env::current_exe().unwrap();
     let copy = program.with_extension("set-uid");
     std::fs::copy(&program, &copy).unwrap();
@@ -339,7 +352,7 @@ fn a_set_uid_program_ignores_paths_of_its_caller() {
         let output = Command::new(&copy)
             .args([TEST, "--exact", "--nocapture", "--test-threads=1"])
             .env(CASE, TEST)
-            .env(environment.0, environment.1)
+            .envs(environment)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -348,11 +361,18 @@ fn a_set_uid_program_ignores_paths_of_its_caller() {
             "{text}{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8(output.stderr).unwrap()
     };
-    says("limits Some(\"blas=1,/opt/own/libopenblas.so=2\")");
+    let log = says("limits Some(\"blas=1,/opt/own/libopenblas.so=2,/opt/other.so=1\")");
+    assert_eq!(log, "");
     chown(&copy, Some(NOBODY), None)
         .expect("this test gives a program to another user: run it as root");
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).unwrap();
-    says("limits Some(\"blas=1\")");
+    let log = says("limits Some(\"blas=1\")");
+    // init() tells each, and what asks for the settings then again.
+    for path in ["/opt/own/libopenblas.so=2", "/opt/other.so=1"] {
+        let told = |line: &&str| line.contains("more rights") && line.contains(path);
+        assert_eq!(log.lines().filter(told).count(), 2, "{path}: {log}");
+    }
     std::fs::remove_file(&copy).unwrap();
 }

@@ -278,3 +278,15 @@ fn the_mounts_of_another_process_are_used_where_ones_own_show_nothing() {
     assert_eq!(cores.count(), 2, "{cores:#?}");
     assert_eq!(quotas(&cores), ["/proc/42/root/cg/a"]);
 }
+
+#[test]
+fn without_a_period_it_is_the_kernels_default() {
+    let mut tree = machine("/", &[("/", POINT)]);
+    tree.write(&format!("{POINT}/cpu.cfs_quota_us"), "300000");
+    assert_eq!(tree.cores().count(), 3);
+    let mut tree = machine("/", &[]);
+    tree.write("/proc/self/cgroup", "0::/\n")
+        .write("/proc/self/mountinfo", "1 2 0:3 / /cg rw - cgroup2 x rw\n")
+        .write("/cg/cpu.max", "200000\n");
+    assert_eq!(tree.cores().count(), 2);
+}

@@ -134,6 +134,16 @@ fn ranks_divide_what_their_launcher_had_unless_affinity_did() {
 }
 
 #[test]
+fn ranks_that_share_a_part_of_the_node_have_the_smaller_share() {
+    // 5 cores of the launcher's 16 CPUs are shared by 2 of the 4 ranks. Which two is not told, so 2 each and not 3.
+    let mut tree = Tree::named("mpi-unbound");
+    tree.set("OMPI_COMM_WORLD_LOCAL_SIZE", "4")
+        .write("/proc/150/status", "PPid:\t1\nCpus_allowed_list:\t0-15\n")
+        .write("/proc/self/status", "PPid:\t200\nCpus_allowed_list:\t0-4\n");
+    expect(&tree.cores(), 2, 2, "OMPI_COMM_WORLD_LOCAL_SIZE");
+}
+
+#[test]
 fn cpus_that_are_named_and_not_there_do_not_count() {
     // Affinity lists name every CPU that the kernel was built for.
     let mut tree = Tree::named("mpi-unbound");

@@ -5,6 +5,7 @@
 //! runtime's own variables; limits for a thread are a guard of that thread. What is loaded later is limited by
 //! `standing.rs`, through the same functions.
 
+use super::file;
 use super::log::{self, Logging};
 use super::notice;
 use super::read::{Scope, Settings};
@@ -94,8 +95,9 @@ impl Init {
 /// ```
 pub fn init() -> Result<Init> {
     notice::settle();
-    let settings = Settings::from_env()?;
+    let (settings, refused) = Settings::checked()?;
     let logging = log::install(settings.log);
+    file::report(&refused);
     notice::strangers();
     if let Some(workers) = settings.num_threads {
         tracing::info!(%workers, "{NUM_THREADS} bounds the cores of this process");

@@ -1,6 +1,7 @@
 //! Variables of programs that do not call [`init`](crate::init): looked at once, when the library is first used for
 //! something that they would bear on.
 
+use super::file;
 use super::read::Settings;
 use super::table::{LIMITS, VARIABLES};
 use crate::limit::nearest;
@@ -18,10 +19,11 @@ pub(crate) fn notice() {
     if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;
     }
-    let (settings, errors) = Settings::of_process();
+    let (settings, errors, refused) = Settings::of_process();
     for error in errors {
         tracing::warn!(%error, "an environment variable is ignored");
     }
+    file::report(&refused);
     if let Some(limits) = settings.limits {
         tracing::info!(%limits, "{LIMITS} is not in force: threadctl::init() has not been called");
     }

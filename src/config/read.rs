@@ -2,11 +2,12 @@
 //!
 //! Invariant: a value is taken whole or not at all, and a wrong one leaves the others as they are.
 
-use super::file::{self, Trust};
+use super::file::{self, Refused, Trust};
 use super::table::{LIMITS, VARIABLES, Variable};
 use crate::cores::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, nearest};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use tracing::Level;
 
@@ -47,6 +48,17 @@ pub enum Scope {
 /// What a value is read with.
 pub(super) struct Context {
     pub trust: Trust,
+    /// The files that were named and are not used.
+    pub refused: RefCell<Vec<Refused>>,
+}
+
+impl Context {
+    pub(super) fn new(trust: Trust) -> Self {
+        Context {
+            trust,
+            refused: RefCell::default(),
+        }
+    }
 }
 
 /// A value that was read.
@@ -72,16 +84,23 @@ impl Settings {
     /// assert_eq!(Settings::from_env().unwrap().scope, Scope::Process);
     /// ```
     pub fn from_env() -> Result<Self> {
-        let (settings, errors) = Settings::of_process();
-        joined(errors).map_or(Ok(settings), Err)
+        let (settings, refused) = Settings::checked()?;
+        file::report(&refused);
+        Ok(settings)
     }
 
-    /// What can be used, and what is wrong with the rest.
-    pub(super) fn of_process() -> (Self, Vec<Error>) {
-        let context = Context {
-            trust: Trust::of_process(),
-        };
-        Settings::read(VARIABLES, &|name| std::env::var_os(name), &context)
+    /// The same for those who report what is not used themselves, later.
+    pub(super) fn checked() -> Result<(Self, Vec<Refused>)> {
+        let (settings, errors, refused) = Settings::of_process();
+        joined(errors).map_or(Ok((settings, refused)), Err)
+    }
+
+    /// What can be used, what is wrong with the rest, and what is not used.
+    pub(super) fn of_process() -> (Self, Vec<Error>, Vec<Refused>) {
+        let context = Context::new(Trust::of_process());
+        let (settings, errors) =
+            Settings::read(VARIABLES, &|name| std::env::var_os(name), &context);
+        (settings, errors, context.refused.into_inner())
     }
 
     pub(super) fn read(
@@ -113,9 +132,7 @@ impl Settings {
 
 /// What `THREADCTL_NUM_THREADS` says now.
 pub(crate) fn num_threads_of_process() -> Result<Option<Workers<'static>>> {
-    let context = Context {
-        trust: Trust::of_process(),
-    };
+    let context = Context::new(Trust::of_process());
     let at = VARIABLES
         .iter()
         .position(|row| row.name == super::table::NUM_THREADS);
@@ -202,10 +219,9 @@ pub(super) fn limits(text: &str, context: &Context, settings: &mut Settings) -> 
         .split(',')
         .partition(|entry| entry.trim_start().starts_with('/'));
     let kept: String;
-    let text = if paths
-        .iter()
-        .all(|path| file::allowed(LIMITS, path.trim(), context.trust))
-    {
+    let is_refused = |path: &&&str| !file::allowed(LIMITS, path.trim(), context);
+    // Each is asked about, so that each is reported.
+    let text = if paths.iter().filter(is_refused).count() == 0 {
         text
     } else if names.is_empty() {
         return Ok(());

@@ -14,7 +14,7 @@ fn read_with(trust: Trust, values: &[(&str, &str)]) -> (Settings, Vec<String>) {
         let value = values.iter().find(|(known, _)| *known == name);
         value.map(|(_, value)| OsString::from(value))
     };
-    let (settings, errors) = Settings::read(VARIABLES, &lookup, &Context { trust });
+    let (settings, errors) = Settings::read(VARIABLES, &lookup, &Context::new(trust));
     assert!(
         errors
             .iter()
@@ -127,7 +127,7 @@ fn with_more_rights_than_the_caller_paths_are_ignored_and_names_are_not() {
 #[test]
 fn bytes_that_are_no_text_are_an_error() {
     let lookup = |_: &str| Some(OsString::from_vec(vec![0xff, b'1']));
-    let context = Context { trust: Trust::Full };
+    let context = Context::new(Trust::Full);
     let (settings, errors) = Settings::read(VARIABLES, &lookup, &context);
     assert_eq!(settings, Settings::default());
     assert_eq!(errors.len(), VARIABLES.len());
@@ -138,7 +138,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
         let lookup = |_: &str| Some(OsString::from_vec(bytes.clone()));
         for trust in [Trust::Full, Trust::Names] {
-            let _ = Settings::read(VARIABLES, &lookup, &Context { trust });
+            let _ = Settings::read(VARIABLES, &lookup, &Context::new(trust));
         }
     }
 

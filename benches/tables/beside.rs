@@ -243,7 +243,10 @@ const TREES: &[(&str, &str)] = &[
         "laptop, 4 cores with SMT and 8 efficiency cores",
         "laptop-efficiency",
     ),
-    ("Kubernetes (v2), 3.2 cores on 16 with SMT", "kubernetes"),
+    (
+        "Kubernetes (v2), quotas of 3, 4 and 31 on 16 cores with SMT",
+        "kubernetes",
+    ),
 ];
 
 /// One line from one process: threadctl and the peers in their order.

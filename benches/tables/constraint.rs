@@ -118,6 +118,9 @@ impl Setting {
             }
             Under::Ranks(options) => {
                 setting.prefix = vec![manifest("mpirun", "path")];
+                // Another mpirun that starts just now would make the same folder below the common one, and one would fail.
+                let folder = setting.files().display().to_string();
+                setting.variables = vec![("TMPDIR".to_owned(), folder)];
                 let words = ["--allow-run-as-root", "--oversubscribe", "-n", "2"];
                 let words = words.iter().chain(*options);
                 setting.prefix.extend(words.map(|word| (*word).to_owned()));

@@ -280,8 +280,10 @@ fn ranks(options: &[&str]) -> [Document; 2] {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(common::library("mpirun"));
     clear(&mut command);
-    // A file for each rank: on mpirun's standard output two documents may mix.
+    // A file for each rank: on mpirun's standard output two documents may mix. A folder for each mpirun: two that
+    // start at once fail when both make the one that they keep below TMPDIR.
     command
+        .env("TMPDIR", folder.path())
         .args(["--allow-run-as-root", "--oversubscribe", "-n", "2"])
         .args(options)
         .args([
@@ -337,8 +339,13 @@ fn mpi_ranks_that_are_bound_get_what_they_are_bound_to() {
         assert_eq!(shares(&found), [share; 2], "{options:?}: {found:#?}");
         if before.count > 1 {
             assert_ne!(found[0].topology.cpus, found[1].topology.cpus);
-            // Divided once, by affinity, and not a second time by the number of ranks.
             assert_eq!(binding(&found), ["affinity"; 2], "{options:?}: {found:#?}");
+            // Divided once: half of one core would be one core again, so the share alone does not show a second time.
+            let mut constraints = found.iter().flat_map(|rank| &rank.constraints);
+            assert!(
+                constraints.all(|known| known.kind != "launcher"),
+                "{options:?}: {found:#?}"
+            );
         }
     }
 }

@@ -71,6 +71,46 @@ fn slurm_ranks_divide_the_jobs_cpus() {
 }
 
 #[test]
+fn a_slurm_batch_script_has_the_cpus_of_all_its_tasks() {
+    let batch = || {
+        let mut tree = Tree::named("slurm");
+        // As slurmd starts it: it has the task's variables, and no step.
+        tree.unset("SLURM_STEP_ID")
+            .set("SLURM_PROCID", "0")
+            .set("SLURM_LOCALID", "0");
+        tree
+    };
+    let cores = batch().cores();
+    expect(&cores, 8, 8, "cpuset.cpus");
+    assert!(
+        cores
+            .notes()
+            .iter()
+            .any(|note| note.contains("no step of srun")),
+        "{:#?}",
+        cores.notes()
+    );
+    // The shell that salloc starts on a node is a step with a number of its own.
+    let mut shell = batch();
+    shell
+        .set("SLURM_STEP_ID", "4294967290")
+        .set("SLURM_STEP_TASKS_PER_NODE", "1");
+    expect(&shell.cores(), 8, 8, "cpuset.cpus");
+    // 4 tasks on this node with one CPU each were asked for, on a node that is not shared.
+    let mut exclusive = batch();
+    exclusive.set("SLURM_CPUS_PER_TASK", "1");
+    let cores = exclusive.cores();
+    expect(&cores, 4, 4, "SLURM_CPUS_PER_TASK");
+    assert!(cores.binding().detail.contains("4 tasks"), "{cores:#?}");
+    // Ranks that mpirun starts from the script divide the node; each is one task.
+    let mut rank = batch();
+    rank.set("OMPI_COMM_WORLD_LOCAL_SIZE", "2");
+    expect(&rank.cores(), 4, 4, "OMPI_COMM_WORLD_LOCAL_SIZE");
+    rank.set("SLURM_CPUS_PER_TASK", "3");
+    expect(&rank.cores(), 3, 3, "SLURM_CPUS_PER_TASK");
+}
+
+#[test]
 fn a_quota_of_a_parent_binds_under_systemd() {
     let cores = Tree::named("systemd-user-slice").cores();
     expect(&cores, 1, 1, "user-1000.slice/cpu.max");
@@ -174,6 +214,7 @@ fn every_launcher_is_heard() {
         (&[("MPI_LOCALNRANKS", "4"), ("MPI_LOCALRANKID", "0")], 16),
         (&[("MV2_COMM_WORLD_LOCAL_SIZE", "8")], 8),
         (&[("PMI_LOCAL_SIZE", "2"), ("PMI_LOCAL_RANK", "1")], 32),
+        (&[("PALS_LOCAL_SIZE", "4"), ("PALS_LOCAL_RANKID", "1")], 16),
         (&[("NCPUS", "5")], 5),
         (&[("PBS_NUM_PPN", "6")], 6),
         (
@@ -190,8 +231,22 @@ fn every_launcher_is_heard() {
             ],
             12,
         ),
-        (&[("SLURM_NTASKS_PER_NODE", "4")], 16),
-        (&[("SLURM_TASKS_PER_NODE", "2(x3),4")], 16),
+        (
+            &[("SLURM_STEP_ID", "0"), ("SLURM_NTASKS_PER_NODE", "4")],
+            16,
+        ),
+        (
+            &[("SLURM_STEPID", "1"), ("SLURM_TASKS_PER_NODE", "2(x3),4")],
+            16,
+        ),
+        (
+            &[
+                ("SLURM_STEP_ID", "2"),
+                ("SLURM_STEP_TASKS_PER_NODE", "2"),
+                ("SLURM_TASKS_PER_NODE", "4"),
+            ],
+            32,
+        ),
         (&[("SLURM_CPUS_PER_TASK", "11")], 11),
         (&[("PMI_SIZE", "64"), ("PMI_RANK", "3")], 64),
     ];
@@ -218,6 +273,7 @@ fn malformed_variables_are_named_and_not_trusted() {
         ("SLURM_CPUS_PER_TASK", "0"),
         ("SLURM_TASKS_PER_NODE", "2(x"),
         ("SLURM_CPUS_ON_NODE", "-3"),
+        ("SLURM_STEP_ID", "x"),
         ("OMPI_COMM_WORLD_LOCAL_SIZE", "99999999999999999999"),
         ("MPI_LOCALNRANKS", ""),
         ("PBS_NUM_PPN", "4.5"),

@@ -288,7 +288,9 @@ fn sharers(
             .map(|cpus| online_part(system, cpus).count())
     };
     let online = || parsed(system, ONLINE, |text| Some(text)).map_or(0, |cpus| cpus.count());
-    let whole = whole.unwrap_or_else(online);
+    // What all ranks share is no more than the job has here, wherever their launcher itself may run.
+    let job = launched.node.iter().map(|told| told.count).min();
+    let whole = whole.unwrap_or_else(online).min(job.unwrap_or(u32::MAX));
     let sharers = launcher::sharers(size, allowed.count(), whole);
     if sharers < size {
         notes.push(format!(
@@ -349,7 +351,15 @@ fn narrow(
             Kind::Launcher,
             task.count,
             task.variable,
-            format!("{}: the CPUs of this task", task.launcher),
+            match launched.tasks {
+                Some(tasks) if tasks > 1 => {
+                    format!(
+                        "{}: the CPUs of the {tasks} tasks on this node",
+                        task.launcher
+                    )
+                }
+                _ => format!("{}: the CPUs of this task", task.launcher),
+            },
         ));
     }
     if let Some(own) = own {

@@ -15,8 +15,10 @@ pub(super) const MOST: u32 = 1 << 16;
 pub(super) struct Launched {
     /// The CPUs of this node that belong to the job.
     pub(super) node: Vec<Told>,
-    /// The CPUs that belong to this task alone.
+    /// The CPUs that belong to this process alone.
     pub(super) task: Option<Told>,
+    /// Of how many tasks on this node these are all the CPUs; one task where it is not told.
+    pub(super) tasks: Option<u32>,
     /// The ranks among which the node's CPUs are divided.
     pub(super) ranks: Option<Ranks>,
     pub(super) notes: Vec<String>,
@@ -39,20 +41,26 @@ pub(super) struct Ranks {
     pub(super) rank: Option<u32>,
 }
 
-/// Launchers that tell the number of ranks on the node and this rank's number, in the order in which they are believed.
+/// Launchers that tell the number of ranks on the node and this rank's number, in the order in which they are believed,
+/// each with where the names are from.
 const LOCAL: &[(&str, &str, &str)] = &[
+    // The manual of Open MPI 5, "Environment variables set for MPI applications"; measured with 4.1.
     (
         "Open MPI",
         "OMPI_COMM_WORLD_LOCAL_SIZE",
         "OMPI_COMM_WORLD_LOCAL_RANK",
     ),
+    // MVAPICH2's source, mpispawn.c.
     (
         "MVAPICH2",
         "MV2_COMM_WORLD_LOCAL_SIZE",
         "MV2_COMM_WORLD_LOCAL_RANK",
     ),
+    // MPICH's source, hydra/proxy/pmip_cb.c; Intel MPI's reference, "Environment Variables Not Propagated by Hydra".
     ("MPICH or Intel MPI", "MPI_LOCALNRANKS", "MPI_LOCALRANKID"),
-    ("PMI", "PMI_LOCAL_SIZE", "PMI_LOCAL_RANK"),
+    // No manual was found that could be read freely: published job scripts of several HPE Cray machines.
+    ("Cray PMI", "PMI_LOCAL_SIZE", "PMI_LOCAL_RANK"),
+    ("HPE PALS", "PALS_LOCAL_SIZE", "PALS_LOCAL_RANKID"),
 ];
 
 /// Batch systems that tell the job's CPUs on this node as a plain number.
@@ -62,12 +70,14 @@ const WIDTH: &[(&str, &str)] = &[
     ("PBS", "PBS_NUM_PPN"),
 ];
 
-/// Variables with Slurm's list of tasks per node, in the order in which they are believed.
-const SLURM_TASKS: &[&str] = &[
-    "SLURM_STEP_TASKS_PER_NODE",
-    "SLURM_TASKS_PER_NODE",
-    "SLURM_NTASKS_PER_NODE",
-];
+/// Variables with Slurm's list of tasks per node, in the order in which they are believed: of the step, then of the job.
+/// These and the other names are from the manual pages of srun and sbatch.
+const SLURM_STEP_TASKS: &str = "SLURM_STEP_TASKS_PER_NODE";
+const SLURM_JOB_TASKS: &[&str] = &["SLURM_TASKS_PER_NODE", "SLURM_NTASKS_PER_NODE"];
+
+/// Steps with this number and above are not made by srun: the batch script, the shell of salloc and the like, which Slurm
+/// numbers downwards from the largest (`slurm.h`).
+const SLURM_SPECIAL_STEPS: u32 = 0xffff_fff0;
 
 /// Reads all of it.
 pub(super) fn find(system: &System) -> Launched {
@@ -81,11 +91,22 @@ pub(super) fn find(system: &System) -> Launched {
             });
         }
     }
-    slurm(system, &mut launched);
     lsf(system, &mut launched);
     grid_engine(system, &mut launched);
+    // A launcher of ranks is nearer to the process than the batch system that it was started in.
+    launched.ranks = local_ranks(system, &mut launched.problems);
+    slurm(system, &mut launched);
+    if launched.ranks.is_none() && system.variable("PMI_SIZE").is_some() {
+        launched.notes.push(
+            "PMI_SIZE counts the ranks of all nodes; nothing tells those on this one, so nothing is divided".to_owned(),
+        );
+    }
+    launched
+}
+
+fn local_ranks(system: &System, problems: &mut Vec<String>) -> Option<Ranks> {
     for &(launcher, size, rank) in LOCAL {
-        let Some(count) = number(system, size, &mut launched.problems) else {
+        let Some(count) = number(system, size, problems) else {
             continue;
         };
         let size = Told {
@@ -93,17 +114,10 @@ pub(super) fn find(system: &System) -> Launched {
             variable: size,
             count,
         };
-        let rank = rank_below(system, rank, count, &mut launched.problems);
-        // A launcher of ranks is nearer to the process than the batch system that it was started in.
-        launched.ranks = Some(Ranks { size, rank });
-        break;
+        let rank = rank_below(system, rank, count, problems);
+        return Some(Ranks { size, rank });
     }
-    if launched.ranks.is_none() && system.variable("PMI_SIZE").is_some() {
-        launched.notes.push(
-            "PMI_SIZE counts the ranks of all nodes; nothing tells those on this one, so nothing is divided".to_owned(),
-        );
-    }
-    launched
+    None
 }
 
 fn slurm(system: &System, launched: &mut Launched) {
@@ -126,30 +140,48 @@ fn slurm(system: &System, launched: &mut Launched) {
             });
         }
     }
-    if let Some(count) = number(system, "SLURM_CPUS_PER_TASK", &mut launched.problems) {
-        launched.task = Some(Told {
+    let in_step = in_step(system, &mut launched.problems);
+    let first = in_step.then_some(SLURM_STEP_TASKS);
+    // The value that promises less to this process: many tasks where they divide the node, few where their parts are
+    // added up.
+    let unknown = if in_step {
+        Unknown::Most
+    } else {
+        Unknown::Least
+    };
+    let tasks = first.iter().chain(SLURM_JOB_TASKS).find_map(|&variable| {
+        let count = per_node(system, variable, node, unknown, &mut launched.problems)?;
+        Some((variable, count))
+    });
+    launched.task =
+        number(system, "SLURM_CPUS_PER_TASK", &mut launched.problems).map(|count| Told {
             launcher: "Slurm",
             variable: "SLURM_CPUS_PER_TASK",
             count,
         });
-    }
-    for &variable in SLURM_TASKS {
-        let Some(count) = per_node(
-            system,
-            variable,
-            node,
-            Unknown::Most,
-            &mut launched.problems,
-        ) else {
-            continue;
-        };
-        if let Some(task) = &launched.task {
-            launched.notes.push(format!(
-                "{variable}: {count} tasks on this node, not divided: {} tells this task's share",
-                task.variable
-            ));
-            break;
+    let Some((variable, count)) = tasks else {
+        return;
+    };
+    if let Some(ranks) = &launched.ranks {
+        launched.notes.push(format!(
+            "{variable}: {count} tasks on this node, not counted: {} tells the ranks",
+            ranks.size.variable
+        ));
+    } else if !in_step {
+        // A batch script, or a shell in an allocation, is no task: what belongs to the tasks here is the script's.
+        if let Some(task) = &mut launched.task {
+            task.count = task.count.saturating_mul(count);
+            launched.tasks = Some(count);
         }
+        launched.notes.push(format!(
+            "{variable}: {count} tasks on this node, not divided: this is no step of srun, so all their CPUs are its own"
+        ));
+    } else if let Some(task) = &launched.task {
+        launched.notes.push(format!(
+            "{variable}: {count} tasks on this node, not divided: {} tells this task's share",
+            task.variable
+        ));
+    } else {
         launched.ranks = Some(Ranks {
             size: Told {
                 launcher: "Slurm",
@@ -158,8 +190,26 @@ fn slurm(system: &System, launched: &mut Launched) {
             },
             rank: rank_below(system, "SLURM_LOCALID", count, &mut launched.problems),
         });
-        break;
     }
+}
+
+/// Whether srun made this process. A batch script and the shell of salloc have the job's variables, `SLURM_PROCID` and
+/// `SLURM_LOCALID` among them, but no step, or a special one.
+fn in_step(system: &System, problems: &mut Vec<String>) -> bool {
+    // The second is the old name of the first.
+    let Some((variable, text)) = ["SLURM_STEP_ID", "SLURM_STEPID"]
+        .into_iter()
+        .find_map(|variable| Some((variable, system.variable(variable)?)))
+    else {
+        return false;
+    };
+    let Ok(step) = text.trim().parse::<u32>() else {
+        problems.push(format!(
+            "{variable}={text:?} is not used; accepted is the number of a step; counted as one of srun"
+        ));
+        return true;
+    };
+    step < SLURM_SPECIAL_STEPS
 }
 
 /// LSF tells the slots of all hosts, and in a second variable those of each.

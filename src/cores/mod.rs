@@ -7,7 +7,8 @@
 //! 2. the topology: SMT siblings count as one core, since compute-bound work gains nothing from a second thread there
 //!    ([`Cores::logical`] counts them; `THREADCTL_NUM_THREADS` sets this rule aside);
 //! 3. the launcher: what Slurm, PBS, LSF or Grid Engine gave to the job or to the task, and the number of MPI ranks on
-//!    the node, unless affinity has divided the node already;
+//!    the node, unless affinity has divided the node already. Under Slurm, tasks divide the node in a step, that is
+//!    below srun; a batch script itself has the CPUs of all its tasks on the node;
 //! 4. the user: `THREADCTL_NUM_THREADS` for the process. `OMP_NUM_THREADS` and its like bind their own runtimes only:
 //!    [`Cores::count_for`].
 //!

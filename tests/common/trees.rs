@@ -77,6 +77,12 @@ impl Tree {
         self
     }
 
+    /// Takes a variable away.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// The answer there.
     pub fn cores(&self) -> Cores {
         self.system().cores()

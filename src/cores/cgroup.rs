@@ -217,8 +217,12 @@ pub(super) fn find(system: &System, process: &str) -> Found {
         if !(v2 || has("cpu") || has("cpuset")) {
             continue;
         }
-        let version = if v2 { "v2" } else { "v1" };
-        let what = format!("cgroup {version} {}", membership.path);
+        let hierarchy = if v2 {
+            "v2".to_owned()
+        } else {
+            format!("v1 {}", membership.controllers.join(","))
+        };
+        let what = format!("cgroup {hierarchy} {}", membership.path);
         let seen = views
             .iter()
             .find_map(|(prefix, mounts)| visible(system, process, prefix, mounts, membership));

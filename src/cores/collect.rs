@@ -139,7 +139,12 @@ fn allowed(
             constraints,
             problems,
         ),
-        Err(problem) => problems.push(problem.clone()),
+        Err(problem) => {
+            problems.push(problem.clone());
+            if system.is_this() && process == "self" {
+                constraints.push(asked_directly());
+            }
+        }
     }
     let file = "/proc/thread-self/status";
     // A recorded tree may have none; then there is no calling thread to speak of.
@@ -158,22 +163,16 @@ fn allowed(
         );
     }
     if constraints.is_empty() {
-        let (count, detail) = if system.is_this() {
-            let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            (
-                u32::try_from(count).unwrap_or(u32::MAX),
-                "the standard library's answer, since nothing could be read",
-            )
-        } else {
-            (1, "nothing could be read")
-        };
         constraints.push(Constraint::new(
             Kind::Online,
-            count,
-            "available_parallelism",
-            detail.to_owned(),
+            1,
+            "none",
+            "nothing could be read".to_owned(),
         ));
-        allowed = format!("0-{}", count - 1).parse().ok();
+    }
+    if allowed.is_none() {
+        // Which they are is not known, but how many.
+        allowed = format!("0-{}", least(constraints) - 1).parse().ok();
     }
     for quota in &groups.quotas {
         let exact = quota.exact();
@@ -193,6 +192,17 @@ fn allowed(
         constraints.push(constraint);
     }
     allowed.unwrap_or_default()
+}
+
+/// How many CPUs the process may run on, without a file: for sandboxes that hide `/proc`.
+fn asked_directly() -> Constraint {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Constraint::new(
+        Kind::Affinity,
+        u32::try_from(count).unwrap_or(u32::MAX),
+        "available_parallelism",
+        "the standard library's answer, since the file cannot be read".to_owned(),
+    )
 }
 
 /// Reads a set of CPUs out of a file.

@@ -46,6 +46,10 @@ fn the_document_holds_what_it_promises() {
     assert!(document.topology.physical <= document.topology.logical);
     assert!(document.logical >= document.count);
     assert!(document.problems.is_empty(), "{:?}", document.problems);
+    // The first thread's affinity is the process's, and told once.
+    let kinds = document.constraints.iter().map(|known| &known.kind);
+    assert!(!kinds.clone().any(|kind| kind == "thread_affinity"));
+    assert_eq!(kinds.filter(|kind| *kind == "affinity").count(), 1);
 }
 
 #[test]

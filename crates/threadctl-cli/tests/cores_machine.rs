@@ -139,6 +139,31 @@ fn taskset_binds() {
 }
 
 #[test]
+fn taskset_binds_where_proc_is_hidden() {
+    let hidden = |folders: &str| {
+        let script = format!(
+            r#"for folder in {folders}; do mount -t tmpfs none $folder || exit 9; done
+               exec taskset -c 0 "$1" cores --json"#
+        );
+        let mut command = Command::new("unshare");
+        clear(&mut command);
+        command
+            .args(["--mount", "sh", "-c", &script, "sh"])
+            .arg(program());
+        ask(&mut command)
+    };
+    for folders in ["/proc", "/sys", "/proc /sys"] {
+        let found = hidden(folders);
+        assert_eq!(
+            (found.count, found.logical),
+            (1, 1),
+            "{folders}: {found:#?}"
+        );
+        assert!(!found.problems.is_empty(), "{folders}: {found:#?}");
+    }
+}
+
+#[test]
 fn quotas_of_v1() {
     let Some(parent) = v1("cpu") else {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap();

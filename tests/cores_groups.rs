@@ -92,6 +92,17 @@ fn a_mount_from_before_the_namespace_is_searched_for_the_process() {
 }
 
 #[test]
+fn a_bind_mount_from_before_the_namespace_is_searched_too() {
+    // Of the hierarchy `/a` is mounted, and the namespace's root is `/a/b`.
+    let mut tree = machine("/x", &[("/../../a", POINT)]);
+    group(&mut tree, POINT, 3000, "");
+    group(&mut tree, &format!("{POINT}/b"), 0, "");
+    group(&mut tree, &format!("{POINT}/b/x"), 2000, "77\n");
+    group(&mut tree, &format!("{POINT}/b/b/x"), 1000, "");
+    assert_eq!(tree.cores().count(), 2);
+}
+
+#[test]
 fn an_older_mount_shows_parents_that_the_namespaces_own_does_not() {
     let mut tree = machine("/", &[("/", "/mnt"), ("/..", POINT)]);
     group(&mut tree, "/mnt", 3000, "77\n");
@@ -133,6 +144,9 @@ fn a_group_that_is_gone_still_has_its_parents() {
         told(&cores, &format!("counted from {POINT}/a upwards")),
         "{cores:#?}"
     );
+    // It may have had one itself.
+    group(&mut tree, &format!("{POINT}/a"), 0, "");
+    assert!(!told(&tree.cores(), "no quota"));
 }
 
 #[test]

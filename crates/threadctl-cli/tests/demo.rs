@@ -108,6 +108,24 @@ fn document(command: &mut Command) -> Document {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+#[test]
+fn the_cores_are_those_of_threadctl_cores() {
+    let mut command = demo(
+        &["openblas-pthread"],
+        &[
+            "--rows",
+            "30",
+            "--candidates",
+            "2",
+            "--rounds",
+            "1",
+            "--json",
+        ],
+    );
+    let document = document(command.env("THREADCTL_NUM_THREADS", "1"));
+    assert_eq!((document.cores, document.workers), (1, 1));
+}
+
 /// A run so small that its times mean nothing; what it says must hold all the same.
 fn small_run(libraries: &[&str], api: &str) -> Document {
     let mut command = demo(

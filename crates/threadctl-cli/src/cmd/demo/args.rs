@@ -35,7 +35,7 @@ pub(crate) struct DemoArgs {
     pub(crate) candidates: u32,
 
     /// Threads of the outer parallel loop, 1 to 1024, also more than there are cores; -1 is one for each core, -2 all but
-    /// one [default: the CPUs that this process may use]
+    /// one [default: -1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub(crate) workers: Option<u32>,
 

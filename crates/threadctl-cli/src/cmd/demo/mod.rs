@@ -21,7 +21,6 @@ mod variables;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,7 +48,7 @@ const ENOUGH_SAMPLES: usize = 20;
 
 /// Runs the demo and prints its report.
 pub(crate) fn run(args: &DemoArgs) -> Result<Verdict> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = threadctl::cores().count() as usize;
     let workers = args.workers.map_or(cores, |workers| workers as usize);
     let rounds = args.rounds as usize;
     let table = match &args.data {

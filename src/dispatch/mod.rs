@@ -8,6 +8,7 @@ mod grid;
 mod level3;
 mod policy;
 mod ptr;
+mod region;
 mod run;
 mod scalar;
 pub mod share;
@@ -15,5 +16,6 @@ pub mod share;
 pub use backend::Blas;
 #[doc(hidden)]
 pub use backend::Tables;
+pub use region::{Pool, Region, region, region_in};
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};

@@ -295,6 +295,34 @@ fn without_init_a_wrong_value_is_reported_once_and_ignored() {
 }
 
 #[test]
+fn the_log_says_how_many_cores_and_why_and_what_is_malformed_once() {
+    in_own_process(
+        "the_log_says_how_many_cores_and_why_and_what_is_malformed_once",
+        &[
+            ("THREADCTL_NUM_THREADS", "1"),
+            ("SLURM_CPUS_PER_TASK", "abc"),
+        ],
+        || {
+            let heard = Heard::here();
+            let ask = || assert_eq!(threadctl::cores().count(), 1);
+            for _ in 0..2 {
+                ask();
+                // Longer than an answer is given out again.
+                std::thread::sleep(std::time::Duration::from_millis(150));
+            }
+            let text = heard.text();
+            assert_eq!(text.matches("count=1").count(), 1, "{text}");
+            assert!(text.contains("why="), "{text}");
+            std::thread::spawn(ask).join().unwrap();
+            let text = heard.text();
+            let warned = text.matches("SLURM_CPUS_PER_TASK=").count();
+            assert_eq!(warned, 1, "{text}");
+            assert!(text.contains("WARN"), "{text}");
+        },
+    );
+}
+
+#[test]
 fn without_init_limits_are_not_in_force_and_that_is_said() {
     in_own_process(
         "without_init_limits_are_not_in_force_and_that_is_said",

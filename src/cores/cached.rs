@@ -5,6 +5,7 @@
 use super::{Cores, System};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How long an answer is given out again, in nanoseconds.
 const FRESH: i64 = 100_000_000;
@@ -32,11 +33,9 @@ pub fn cores() -> Cores {
             _ => {
                 crate::config::notice();
                 let cores = System::this().cores();
-                tracing::debug!(
-                    count = cores.count(),
-                    source = cores.binding().source,
-                    "cores"
-                );
+                if last.as_ref().is_none_or(|(_, before)| *before != cores) {
+                    tell(&cores);
+                }
                 *last = Some((now, cores.clone()));
                 Some(cores)
             }
@@ -46,6 +45,28 @@ pub fn cores() -> Cores {
     .ok()
     .flatten()
     .unwrap_or_else(|| System::this().cores())
+}
+
+/// Logs an answer that is new to this thread, and what is wrong with the environment once in the process.
+fn tell(cores: &Cores) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    let binding = cores.binding();
+    tracing::debug!(
+        count = cores.count(),
+        source = binding.source,
+        why = binding.detail,
+        "cores"
+    );
+    // What is wrong with the library's own variables is reported by `init` or in its place.
+    let problems = cores.problems().iter();
+    let mut problems = problems
+        .filter(|problem| !problem.starts_with("THREADCTL_"))
+        .peekable();
+    if problems.peek().is_some() && !TOLD.swap(true, Ordering::Relaxed) {
+        for problem in problems {
+            tracing::warn!("cores: {problem}");
+        }
+    }
 }
 
 /// Nanoseconds, exact to a tick of the kernel; read without a system call.

@@ -40,6 +40,8 @@ pub struct Blas(Arc<Inner>);
 
 struct Inner {
     tables: Tables,
+    /// Whether calls are cut into tiles at all.
+    cut: bool,
     hold: Hold,
     /// Taken around each kernel of a library that does not bear concurrent callers.
     alone: Option<Mutex<()>>,
@@ -89,14 +91,26 @@ impl Blas {
     /// ```
     pub unsafe fn open(path: &Path) -> Result<Self> {
         // SAFETY: our caller's promise.
-        let library = unsafe { Library::load(path, true) }.map_err(|why| {
-            Error::new(
-                ErrorKind::System,
-                format!("{}: it cannot be opened: {why}", path.display()),
-            )
-        })?;
-        // SAFETY: as above.
-        unsafe { Blas::of(library) }
+        unsafe { Blas::of(load(path)?, true) }
+    }
+
+    /// Opens a library as [`open`](Blas::open) does, and leaves its calls as they are: none is cut, and the library uses
+    /// what threads it has of its own. To compare with, and to switch dispatch off without changing calls.
+    ///
+    /// # Errors
+    /// As for [`open`](Blas::open).
+    ///
+    /// # Safety
+    /// As for [`open`](Blas::open).
+    ///
+    /// ```
+    /// let path = std::path::Path::new("no-such-library.so");
+    /// // SAFETY: there is none.
+    /// assert!(unsafe { threadctl::dispatch::Blas::open_direct(path) }.is_err());
+    /// ```
+    pub unsafe fn open_direct(path: &Path) -> Result<Self> {
+        // SAFETY: our caller's promise.
+        unsafe { Blas::of(load(path)?, false) }
     }
 
     /// The first BLAS that is loaded in this process and that a `Blas` can be made of; `None` if none is.
@@ -117,7 +131,7 @@ impl Blas {
                 continue;
             };
             // SAFETY: the catalog recognised it as a BLAS by name and content.
-            match unsafe { Blas::of(library) } {
+            match unsafe { Blas::of(library, true) } {
                 Ok(blas) => return Ok(Some(blas)),
                 Err(error) => why = why.or(Some(error)),
             }
@@ -127,7 +141,7 @@ impl Blas {
 
     /// # Safety
     /// The library is what it seems to be.
-    unsafe fn of(library: Library) -> Result<Self> {
+    unsafe fn of(library: Library, cut: bool) -> Result<Self> {
         let path = library.path().to_owned();
         let unusable =
             |why: String| Error::new(ErrorKind::Unsupported, format!("{}: {why}", path.display()));
@@ -158,13 +172,17 @@ impl Blas {
                 runtime.user_api() == "blas" && Some(runtime.filepath()) == origin.as_deref()
             })
             .cloned();
-        let hold = runtime.as_ref().map_or(Ok(Hold::NOTHING), Hold::of)?;
+        let hold = match &runtime {
+            Some(runtime) if cut => Hold::of(runtime)?,
+            _ => Hold::NOTHING,
+        };
         let alone = runtime
             .as_ref()
             .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe)
             .then(Mutex::default);
         Ok(Blas(Arc::new(Inner {
             tables,
+            cut,
             hold,
             alone,
             runtime,
@@ -200,7 +218,7 @@ impl Blas {
 
     /// Whether calls can be cut into tiles: not where the library bears one caller at a time.
     pub(super) fn shares(&self) -> bool {
-        self.0.alone.is_none()
+        self.0.cut && self.0.alone.is_none()
     }
 
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
@@ -232,6 +250,18 @@ impl Blas {
             ),
         )
     }
+}
+
+/// # Safety
+/// The library's initialisers may run in this process.
+unsafe fn load(path: &Path) -> Result<Library> {
+    // SAFETY: our caller's promise.
+    unsafe { Library::load(path, true) }.map_err(|why| {
+        Error::new(
+            ErrorKind::System,
+            format!("{}: it cannot be opened: {why}", path.display()),
+        )
+    })
 }
 
 impl Hold {

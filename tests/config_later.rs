@@ -6,18 +6,16 @@
 )]
 
 mod common;
+#[path = "common/found.rs"]
+mod found;
 
 use common::{get, in_own_process, library, load, set};
+use found::the_one;
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
-use threadctl::{Limits, Runtime, Shortfall, init, runtimes};
+use threadctl::{Limits, Shortfall, init, runtimes};
 
 fn threads(blas: &Library) -> i32 {
     get(blas, "openblas_get_num_threads")
-}
-
-fn runtime(internal_api: &str) -> Runtime {
-    let found = runtimes().select(|runtime| runtime.internal_api() == internal_api);
-    found.iter().next().unwrap().clone()
 }
 
 /// Opens and closes a library that nothing else uses, so that the loader's counts of loadings and unloadings move.
@@ -56,7 +54,7 @@ fn the_next_query_limits_what_came_later_and_what_is_set_after_that_stays() {
             drop(found);
             assert_eq!(threads(blas), 3, "it lasts");
 
-            runtime("openblas").set_num_threads(5).unwrap();
+            the_one("openblas").set_num_threads(5).unwrap();
             set(blas, "openblas_set_num_threads", 4);
             for _ in 0..2 {
                 let _ = runtimes();
@@ -191,7 +189,7 @@ fn mkl_is_limited_when_it_is_loaded_before_init_and_when_after() {
             assert_eq!(in_force(mkl), [3, 3]);
             drop(found);
 
-            runtime("mkl").set_num_threads(5).unwrap();
+            the_one("mkl").set_num_threads(5).unwrap();
             assert_eq!(in_force(mkl), [5, 5]);
             let outcomes = init().unwrap().outcomes().to_vec();
             assert_eq!(in_force(mkl), [3, 3]);
@@ -226,7 +224,7 @@ fn each_build_of_blis_is_limited_before_and_after() {
                 assert_eq!(in_force(), 2, "{key}");
                 let _ = runtimes();
                 assert_eq!(in_force(), 3, "{key}");
-                runtime("blis").set_num_threads(5).unwrap();
+                the_one("blis").set_num_threads(5).unwrap();
                 assert_eq!(in_force(), 5, "{key}");
                 let init = init().unwrap();
                 assert_eq!(in_force(), 3, "{key}");

@@ -156,6 +156,22 @@ fn efficiency_cores_are_counted_and_told() {
     expect(&cores, 6, 6, "cpu/online");
     assert_eq!(cores.topology().efficiency, Some(4));
     assert_eq!(Tree::named("numa-128").cores().topology().efficiency, None);
+    // Of three kinds the smallest; of what affinity leaves, the kinds that are left.
+    let mut tree = Tree::named("arm-three-kinds");
+    expect(&tree.cores(), 8, 8, "cpu/online");
+    assert_eq!(tree.cores().topology().efficiency, Some(4));
+    for (cpus, efficiency) in [
+        ("4-7", Some(2)),
+        ("3-5", Some(1)),
+        ("6-7", None),
+        ("0-3", None),
+    ] {
+        tree.write(
+            "/proc/self/status",
+            &format!("Cpus_allowed_list:\t{cpus}\n"),
+        );
+        assert_eq!(tree.cores().topology().efficiency, efficiency, "{cpus}");
+    }
 }
 
 #[test]
@@ -209,6 +225,23 @@ fn cpus_that_are_named_and_not_there_do_not_count() {
 }
 
 #[test]
+fn what_would_block_is_passed_over() {
+    let mut tree = Tree::named("docker-v2");
+    let cores = tree.cores();
+    let quota = cores.binding().source.clone();
+    assert!(quota.ends_with("cpu.max"), "{cores:#?}");
+    let cores = tree.fifo(&quota).cores();
+    assert!(limits(&cores, Kind::Quota).is_empty(), "{cores:#?}");
+    assert!(
+        cores
+            .problems()
+            .iter()
+            .any(|problem| problem.starts_with(&quota)),
+        "{cores:#?}"
+    );
+}
+
+#[test]
 fn every_launcher_is_heard() {
     let cases: &[(&[(&str, &str)], u32)] = &[
         (&[("MPI_LOCALNRANKS", "4"), ("MPI_LOCALRANKID", "0")], 16),
@@ -250,16 +283,12 @@ fn every_launcher_is_heard() {
         (&[("SLURM_CPUS_PER_TASK", "11")], 11),
         (&[("PMI_SIZE", "64"), ("PMI_RANK", "3")], 64),
     ];
+    let mut tree = Tree::named("numa-128");
     for (variables, count) in cases {
-        let mut tree = Tree::named("numa-128");
-        for (name, value) in *variables {
-            tree.set(name, value);
-        }
-        let cores = tree.cores();
+        let cores = tree.cores_with(variables);
         assert_eq!(cores.count(), *count, "{variables:?}: {cores:#?}");
         assert_eq!(cores.problems(), [""; 0], "{variables:?}");
     }
-    let mut tree = Tree::named("numa-128");
     tree.set("LSB_DJOB_NUMPROC", "24")
         .set("LSB_MCPU_HOSTS", "alpha 16 beta 8")
         .write("/proc/sys/kernel/hostname", "beta.example.org\n");
@@ -268,6 +297,7 @@ fn every_launcher_is_heard() {
 
 #[test]
 fn malformed_variables_are_named_and_not_trusted() {
+    let tree = Tree::named("numa-128");
     for (name, value) in [
         ("SLURM_CPUS_PER_TASK", "abc"),
         ("SLURM_CPUS_PER_TASK", "0"),
@@ -285,9 +315,7 @@ fn malformed_variables_are_named_and_not_trusted() {
         ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_BLAS=x"),
         ("OPENBLAS_NUM_THREADS", "four"),
     ] {
-        let mut tree = Tree::named("numa-128");
-        tree.set(name, value);
-        let cores = tree.cores();
+        let cores = tree.cores_with(&[(name, value)]);
         assert_eq!(cores.count(), 64, "{name}={value}");
         let told = cores.problems().iter().any(|problem| {
             problem.starts_with(&format!("{name}={value:?}")) && problem.contains("accepted")
@@ -323,6 +351,7 @@ fn variables_of_runtimes_bind_their_own_runtime_alone() {
 
 #[test]
 fn variables_are_read_as_their_runtimes_read_them() {
+    let tree = Tree::named("numa-128");
     // What MKL 2026.2 answers for BLAS on these, among 64 cores.
     for (name, value, mkl) in [
         ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_FFT=2", 5),
@@ -341,9 +370,9 @@ fn variables_are_read_as_their_runtimes_read_them() {
         ("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_BLAS=010", 10),
         ("MKL_NUM_THREADS", "100000", 64),
     ] {
-        let mut tree = Tree::named("numa-128");
-        tree.set("MKL_NUM_THREADS", "5").set(name, value);
-        assert_eq!(tree.cores().count_for("mkl"), mkl, "{name}={value}");
+        // The later of two entries of one name counts here.
+        let cores = tree.cores_with(&[("MKL_NUM_THREADS", "5"), (name, value)]);
+        assert_eq!(cores.count_for("mkl"), mkl, "{name}={value}");
     }
     // More than any machine has is no mistake.
     let mut tree = Tree::named("numa-128");

@@ -6,11 +6,14 @@
 )]
 
 mod common;
+#[path = "common/found.rs"]
+mod found;
 
 use common::in_own_process;
+use found::the_one;
 use libloading::os::unix::Library;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use threadctl::{ErrorKind, Limits, Plan, Runtime, Shortfall, Workers, runtimes};
+use threadctl::{ErrorKind, Limits, Plan, Shortfall, Workers, runtimes};
 
 const START: i32 = 4;
 
@@ -25,11 +28,6 @@ fn alone(test: &str, body: impl FnOnce(&'static Library)) {
 
 fn in_force(blas: &Library) -> i32 {
     common::get(blas, "openblas_get_num_threads")
-}
-
-fn openblas() -> Runtime {
-    let found = runtimes().select(|runtime| runtime.internal_api() == "openblas");
-    found.iter().next().unwrap().clone()
 }
 
 fn plan(limit: u32) -> Plan {
@@ -169,7 +167,7 @@ fn closures_and_wrapped_functions_run_under_the_limit() {
 #[test]
 fn the_most_specific_entry_counts() {
     alone("the_most_specific_entry_counts", |blas| {
-        let path = openblas().filepath().display().to_string();
+        let path = the_one("openblas").filepath().display().to_string();
         for (text, expected) in [
             ("all=1".to_owned(), 1),
             ("all=1,blas=2".to_owned(), 2),
@@ -216,7 +214,7 @@ fn a_limit_above_what_the_build_allows_is_a_reported_clamp() {
     alone(
         "a_limit_above_what_the_build_allows_is_a_reported_clamp",
         |blas| {
-            let max = openblas().max_threads().unwrap();
+            let max = the_one("openblas").max_threads().unwrap();
             let guard = plan(max + 36).limit_process().unwrap();
             let outcome = &guard.outcomes()[0];
             assert_eq!(outcome.effective, Some(max));
@@ -260,7 +258,7 @@ fn a_limit_for_a_thread_is_widened_and_says_so() {
 #[test]
 fn a_lasting_change_waits_for_the_limits() {
     alone("a_lasting_change_waits_for_the_limits", |blas| {
-        let runtime = openblas();
+        let runtime = the_one("openblas");
         assert_eq!(runtime.set_num_threads(5).unwrap().effective, Some(5));
         assert_eq!(in_force(blas), 5);
 
@@ -296,7 +294,7 @@ fn a_lasting_change_waits_for_the_limits() {
 #[test]
 fn a_lasting_change_is_given_as_workers_too() {
     alone("a_lasting_change_is_given_as_workers_too", |blas| {
-        let runtime = openblas();
+        let runtime = the_one("openblas");
         let cores = threadctl::cores().count();
         let outcome = runtime.set_num_threads(Workers::ALL).unwrap();
         assert_eq!(outcome.effective, Some(cores));
@@ -356,9 +354,9 @@ fn a_guard_holds_the_library_that_it_will_restore() {
             blas.close().unwrap();
             assert!(loaded());
             let nested = lasting.limit_process().unwrap();
-            assert_eq!(openblas().num_threads(), Some(1));
+            assert_eq!(the_one("openblas").num_threads(), Some(1));
             drop((guard, nested));
-            assert_eq!(openblas().num_threads(), Some(START as u32));
+            assert_eq!(the_one("openblas").num_threads(), Some(START as u32));
             assert!(loaded());
             drop(lasting);
             // With the plan the last reference went: nothing of it is called any more.

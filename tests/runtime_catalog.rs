@@ -9,8 +9,11 @@
 )]
 
 mod common;
+#[path = "common/found.rs"]
+mod found;
 
 use common::{get, in_own_process, load_path, set};
+use found::the_one;
 use libloading::os::unix::Library;
 use std::ffi::c_void;
 use std::path::PathBuf;
@@ -52,12 +55,6 @@ fn build(file: &str, definitions: &[&str]) -> PathBuf {
 fn play(internal_api: &str, file: &str, definitions: &[&str]) -> (&'static Library, Runtime) {
     let library = load_path(&build(file, definitions));
     (library, the_one(internal_api))
-}
-
-fn the_one(internal_api: &str) -> Runtime {
-    let found = runtimes().select(|runtime| runtime.internal_api() == internal_api);
-    assert_eq!(found.len(), 1, "{:?}", runtimes().info());
-    found.iter().next().unwrap().clone()
 }
 
 #[test]

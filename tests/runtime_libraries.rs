@@ -8,16 +8,13 @@
 )]
 
 mod common;
+#[path = "common/found.rs"]
+mod found;
 
 use common::{get, in_own_process, library, load, mkl_folder, set};
+use found::the_one;
 use libloading::os::unix::Library;
 use threadctl::{ConcurrentCallers, Integers, Runtime, RuntimeInfo, SetterScope, runtimes};
-
-fn the_one(internal_api: &str) -> Runtime {
-    let found = runtimes().select(|runtime| runtime.internal_api() == internal_api);
-    assert_eq!(found.len(), 1, "{:?}", runtimes().info());
-    found.iter().next().unwrap().clone()
-}
 
 /// What a second thread sees while the first has set 3, then 1: the library's own word.
 fn seen_by_a_second_thread(

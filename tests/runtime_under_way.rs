@@ -10,20 +10,17 @@
 )]
 
 mod common;
+#[path = "common/found.rs"]
+mod found;
 
 use common::{get, in_own_process, library, load, load_path, mkl_folder, set};
+use found::the_one;
 use libloading::os::unix::Library;
 use std::ffi::c_char;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use threadctl::{Controller, Limits, Registration, Runtime, SetterScope, runtimes};
-
-fn the_one(internal_api: &str) -> Runtime {
-    let found = runtimes().select(|runtime| runtime.internal_api() == internal_api);
-    assert_eq!(found.len(), 1, "{:?}", runtimes().info());
-    found.iter().next().unwrap().clone()
-}
+use threadctl::{Controller, Limits, Registration, SetterScope, runtimes};
 
 /// The product of two matrices of ones, through the library's Fortran interface: every element is `n`.
 fn multiply_ones(library: &Library, n: i32) {

@@ -6,7 +6,12 @@
 use super::{Cores, collect};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+/// More than any of the files has.
+const LONGEST: u64 = 16 << 20;
 
 /// A machine to be asked: this one, or a recorded tree of another.
 ///
@@ -132,7 +137,14 @@ impl System {
 
     /// A file's text. `path` is absolute, as the machine itself would name it.
     pub(super) fn read(&self, path: &str) -> std::io::Result<String> {
-        std::fs::read(self.host(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        // Below another process's root a name may be anything: opening a FIFO would wait, and reading need not end.
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(self.host(path))?;
+        let mut bytes = Vec::new();
+        file.take(LONGEST).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// A file's text without the blanks around it, if it can be read.

@@ -29,7 +29,7 @@ pub struct Topology {
     pub physical: u32,
     /// NUMA nodes that have an allowed CPU. 1 where the machine does not tell.
     pub numa_nodes: u32,
-    /// How many of the physical cores are efficiency cores. `None` where all cores are alike.
+    /// How many of the physical cores are efficiency cores: of three kinds, the smallest. `None` where all cores are alike.
     pub efficiency: Option<u32>,
 }
 
@@ -87,33 +87,37 @@ fn cores(system: &System, allowed: &CpuSet, notes: &mut Vec<String>) -> BTreeSet
     firsts
 }
 
-/// How many of these are efficiency cores, if there are two kinds.
+/// How many of these are efficiency cores, if there are several kinds: those of the smallest kind. What lies between (the
+/// middle cores of phones) is made for computing and is not counted.
 fn efficiency(system: &System, firsts: &BTreeSet<u32>) -> Option<u32> {
     let count = |matches: &dyn Fn(u32) -> bool| {
         let count = firsts.iter().filter(|cpu| matches(**cpu)).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     };
-    // Intel's hybrids name two kinds of performance counters.
-    if let Some(atoms) = system.line("/sys/devices/cpu_atom/cpus") {
-        let atoms: CpuSet = atoms.parse().ok()?;
+    // Intel's hybrids name each kind of performance counters; the second are small cores off the main ring.
+    let kinds: Vec<String> = ["cpu_atom", "cpu_lowpower"]
+        .iter()
+        .filter_map(|kind| system.line(&format!("/sys/devices/{kind}/cpus")))
+        .collect();
+    if !kinds.is_empty() {
+        let atoms: CpuSet = kinds.join(",").parse().ok()?;
         return Some(count(&|cpu| atoms.contains(cpu)));
     }
     // Arm tells the capacity of each; the first CPU's file shows whether it does.
-    let capacity = |cpu: u32| -> Option<u32> {
+    let capacity = |cpu: u32| -> Option<u64> {
         system
             .line(&format!("{CPU}/cpu{cpu}/cpu_capacity"))?
             .parse()
             .ok()
     };
     capacity(*firsts.first()?)?;
-    let capacities: Vec<(u32, u32)> = firsts
-        .iter()
-        .filter_map(|&cpu| Some((cpu, capacity(cpu)?)))
-        .collect();
-    let most = capacities.iter().map(|(_, capacity)| *capacity).max()?;
-    let least = capacities.iter().map(|(_, capacity)| *capacity).min()?;
-    (least < most).then(|| {
-        let small = capacities.iter().filter(|(_, capacity)| *capacity < most);
+    let capacities: Vec<u64> = firsts.iter().filter_map(|&cpu| capacity(cpu)).collect();
+    let (least, most) = (capacities.iter().min()?, capacities.iter().max()?);
+    // Capacities of one kind differ too, with the largest frequency of each core; those of two kinds differ by a third
+    // and more.
+    let is_less = |one: u64, other: u64| one.saturating_mul(4) < other.saturating_mul(3);
+    is_less(*least, *most).then(|| {
+        let small = capacities.iter().filter(|own| !is_less(*least, **own));
         u32::try_from(small.count()).unwrap_or(u32::MAX)
     })
 }

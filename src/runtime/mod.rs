@@ -20,6 +20,7 @@ mod probe;
 pub(crate) mod rayon;
 pub(crate) mod scan;
 mod setting;
+mod unknown;
 mod vendor;
 
 pub use custom::{Controller, LoadedLibrary, Registration};

@@ -5,9 +5,10 @@
 use super::catalog;
 use super::custom::Registration;
 use super::describe::{self, Description, Pool};
-use super::info::{ConcurrentCallers, Integers, RuntimeInfo, SetterScope};
+use super::info::{ConcurrentCallers, RuntimeInfo, SetterScope};
 use super::probe::{self, Reach};
 use super::setting::Setting;
+use super::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::library::Library;
 use std::collections::BTreeMap;
@@ -356,7 +357,7 @@ impl Runtime {
             loaded_backends: flexiblas.and_then(|functions| functions.loaded(library)),
             unknown: BTreeMap::new(),
         };
-        info.unknown = self.reasons(&info);
+        info.unknown = unknown::reasons(&info, self.untouchable(), || self.reaches().capped);
         info
     }
 
@@ -369,63 +370,6 @@ impl Runtime {
             .map(|(name, limit)| (name.to_owned(), limit))
             .collect();
         (!domains.is_empty()).then_some(domains)
-    }
-
-    /// For each field of `info` that is not known, why.
-    fn reasons(&self, info: &RuntimeInfo) -> BTreeMap<String, String> {
-        let mut reasons = BTreeMap::new();
-        let untouchable = self.untouchable();
-        let mut missing = |field: &str, is_missing: bool, why: &str| {
-            if is_missing {
-                reasons.insert(field.to_owned(), untouchable.unwrap_or(why).to_owned());
-            }
-        };
-        missing(
-            "version",
-            info.version.is_none(),
-            "the library has no call that tells its version",
-        );
-        missing(
-            "threading_layer",
-            info.threading_layer.is_none(),
-            "the library has no call that tells its threading layer",
-        );
-        missing(
-            "architecture",
-            info.architecture.is_none(),
-            "the library has no call that names its kernels",
-        );
-        missing(
-            "num_threads",
-            info.num_threads.is_none(),
-            "the library has no call that tells its number of threads",
-        );
-        missing(
-            "max_threads",
-            info.max_threads.is_none(),
-            "the library does not tell what its build allows",
-        );
-        missing(
-            "setter_scope",
-            info.setter_scope == SetterScope::Unknown,
-            if self.reaches().capped {
-                "it took no higher number than the present one, and there is no lower one to try"
-            } else {
-                "trying the setter gave no answer this time: other threads set it meanwhile, or no thread could be \
-                 started for the trial"
-            },
-        );
-        missing(
-            "concurrent_callers",
-            info.concurrent_callers == ConcurrentCallers::Unknown,
-            "nothing tells whether several threads may call it at once",
-        );
-        missing(
-            "interface",
-            info.interface.integers == Integers::Unknown && info.user_api == "blas",
-            "nothing tells the size of its integers",
-        );
-        reasons
     }
 
     /// FlexiBLAS: sends all later calls to `backend`, a name of its configuration or the path of a BLAS library,

@@ -70,6 +70,16 @@ impl Tree {
         self
     }
 
+    /// Makes a FIFO, which blocks whoever opens it and waits, in place of a file.
+    pub fn fifo(&mut self, path: &str) -> &mut Self {
+        self.write(path, "");
+        let file = self.folder.path().join(path.trim_start_matches('/'));
+        std::fs::remove_file(&file).expect("the file");
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.expect("mkfifo of coreutils").success());
+        self
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.environment.retain(|(known, _)| known != name);
@@ -81,6 +91,15 @@ impl Tree {
     pub fn unset(&mut self, name: &str) -> &mut Self {
         self.environment.retain(|(known, _)| known != name);
         self
+    }
+
+    /// The answer there with these variables as well; a tree is dear to write.
+    pub fn cores_with(&self, variables: &[(&str, &str)]) -> Cores {
+        let more = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = self.environment.iter().cloned().chain(more);
+        System::recorded(self.folder.path(), environment).cores()
     }
 
     /// The answer there.

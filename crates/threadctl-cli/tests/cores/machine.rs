@@ -2,23 +2,13 @@
 //!
 //! A hierarchy that the kernel has but that cannot be written fails its test, naming what is needed. Where the kernel
 //! has no cpu controller in a hierarchy, the test asserts that, and recorded trees are what covers it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a failed unwrap is a failed test"
-)]
-
-#[path = "cores/asked.rs"]
-mod asked;
-#[path = "../../../tests/common/mod.rs"]
-mod common;
-
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use asked::{Document, ask, clear, document, plain, program, run};
+use crate::asked::{Document, ask, clear, document, plain, program, run};
+use crate::common;
 
 /// The answer with nothing in the way.
 fn machine() -> Document {
@@ -106,6 +96,21 @@ fn v2() -> Option<PathBuf> {
         .split_whitespace()
         .any(|known| known == "cpu")
         .then(|| PathBuf::from(point))
+}
+
+/// A group with a quota of one core in the hierarchy that has the cpu controller, and the file that says so.
+fn one_core(name: &str) -> (Group, &'static str) {
+    let Some(parent) = v1("cpu").or_else(v2) else {
+        panic!("the kernel has no cpu controller at all");
+    };
+    let (file, one) = if parent.join("cgroup.controllers").exists() {
+        ("cpu.max", "100000 100000")
+    } else {
+        ("cpu.cfs_quota_us", "100000")
+    };
+    let group = Group::new(&parent, name);
+    group.set(file, one);
+    (group, file)
 }
 
 /// What a quota of `quota` in 1000 per core leaves on this machine.
@@ -220,21 +225,11 @@ fn a_parents_quota_of_v1_binds_its_children() {
 
 #[test]
 fn a_cgroup_namespace_does_not_hide_a_quota() {
-    let Some(parent) = v1("cpu").or_else(v2) else {
-        panic!("the kernel has no cpu controller at all");
-    };
-    let is_v2 = parent.join("cgroup.controllers").exists();
-    let (file, one) = if is_v2 {
-        ("cpu.max", "100000 100000")
-    } else {
-        ("cpu.cfs_quota_us", "100000")
-    };
-    let outer = Group::new(&parent, "seen");
-    if is_v2 {
+    let (outer, file) = one_core("seen");
+    if file == "cpu.max" {
         outer.set("cgroup.subtree_control", "+cpu");
     }
     let inner = Group::new(&outer.0, "inner");
-    outer.set(file, one);
     // The mounts are those of before, so their roots lie above the namespace's, at names that it does not tell.
     let found = inner.ask_by(r#"exec unshare --cgroup "$1" cores --json"#);
     let quotas: Vec<_> = found
@@ -246,6 +241,59 @@ fn a_cgroup_namespace_does_not_hide_a_quota() {
     assert_eq!(quotas, [outer.0.join(file).to_str().unwrap()], "{found:#?}");
     assert_eq!(found.count, 1);
     drop(inner);
+}
+
+#[test]
+fn a_reader_without_cgroup_mounts_reads_those_of_the_process() {
+    // Ends with the shell's standard input, so also if this test fails.
+    const PROCESS: &str = r#"echo $$ > "$1" && echo in && exec cat"#;
+    const READER: &str = r#"while read -r _ point kind _; do
+        case $kind in cgroup*) umount -l "$point" || exit 3;; esac
+    done < /proc/self/mounts
+    exec "$1" cores --json --pid "$2""#;
+    let (group, file) = one_core("root");
+    let mut process = Command::new("sh")
+        .args(["-c", PROCESS, "sh"])
+        .arg(group.0.join("cgroup.procs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = [0; 3];
+    process
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut told)
+        .unwrap();
+    let pid = process.id().to_string();
+    let quotas = |found: &Document| -> Vec<String> {
+        let quotas = found
+            .constraints
+            .iter()
+            .filter(|known| known.kind == "quota");
+        quotas.map(|known| known.source.clone()).collect()
+    };
+
+    let with_mounts = ask(&mut plain(&["cores", "--json", "--pid", &pid]));
+    let file = group.0.join(file);
+    let file = file.to_str().unwrap();
+    assert_eq!(quotas(&with_mounts), [file]);
+    let mut reader = Command::new("unshare");
+    clear(&mut reader);
+    reader
+        .args(["--mount", "sh", "-c", READER, "sh"])
+        .arg(program())
+        .arg(&pid);
+    let without = ask(&mut reader);
+    drop(process.stdin.take());
+    process.wait().unwrap();
+    assert_eq!(
+        quotas(&without),
+        [format!("/proc/{pid}/root{file}")],
+        "{without:#?}"
+    );
+    assert_eq!((without.count, with_mounts.count), (1, 1));
 }
 
 #[test]

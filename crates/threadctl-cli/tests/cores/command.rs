@@ -1,18 +1,9 @@
 //! `threadctl cores` as its users meet it: the number, the explanation, the document, another process, and refusals.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a failed unwrap is a failed test"
-)]
-
-#[path = "cores/asked.rs"]
-mod asked;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use asked::{ask, document, plain, run};
+use crate::asked::{ask, clear, document, plain, program, run};
 
 #[test]
 fn the_number_stands_alone() {
@@ -126,10 +117,10 @@ fn the_askers_own_affinity_and_variables_are_nothing_to_another_process() {
     let pid = child.id().to_string();
     let expected = ask(&mut plain(&["cores", "--json", "--pid", &pid]));
     let mut command = Command::new("taskset");
-    asked::clear(&mut command);
+    clear(&mut command);
     command
         .args(["-c", "0"])
-        .arg(asked::program())
+        .arg(program())
         .args(["cores", "--json", "--pid", &pid])
         .env("THREADCTL_NUM_THREADS", "1")
         .env("OMP_NUM_THREADS", "1");

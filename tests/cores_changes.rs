@@ -165,3 +165,53 @@ fn a_quota_that_comes_and_goes_is_seen() {
         fs::remove_dir(&group).unwrap();
     });
 }
+
+#[test]
+fn a_process_that_is_moved_meanwhile_is_never_without_a_quota() {
+    const TEST: &str = "a_process_that_is_moved_meanwhile_is_never_without_a_quota";
+    common::in_own_process(TEST, &[], || {
+        let (parent, file, one, _) = hierarchy();
+        let base = parent.join(format!("threadctl-moved-{}", std::process::id()));
+        let group = |number: u32| base.join(format!("g{number}"));
+        let enter = |folder: &Path| {
+            fs::write(folder.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        };
+        // Each has its quota before the process comes, and is gone after it has left.
+        let make = |number: u32| {
+            fs::create_dir(group(number)).unwrap();
+            fs::write(group(number).join(file), one).unwrap();
+        };
+        fs::create_dir(&base).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; this test needs root and cgroups mounted for writing",
+                base.display()
+            )
+        });
+        if file == "cpu.max" {
+            fs::write(base.join("cgroup.subtree_control"), "+cpu").unwrap();
+        }
+        make(0);
+        enter(&group(0));
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let asker = std::thread::spawn(move || {
+            let mut counts = Vec::new();
+            while stopped.try_recv().is_err() {
+                counts.push(System::this().cores().count());
+            }
+            counts
+        });
+        for number in 1..200 {
+            make(number);
+            enter(&group(number));
+            fs::remove_dir(group(number - 1)).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.send(()).unwrap();
+        let counts = asker.join().unwrap();
+        enter(&parent);
+        fs::remove_dir(group(199)).unwrap();
+        fs::remove_dir(&base).unwrap();
+        let wrong = counts.iter().filter(|count| **count != 1).count();
+        assert_eq!(wrong, 0, "of {}", counts.len());
+    });
+}

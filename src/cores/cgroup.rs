@@ -180,25 +180,49 @@ fn positive(quota: &str, period: &str) -> Result<(u64, u64), ()> {
     }
 }
 
+/// How often a process that is moved from group to group is asked about anew.
+const MOST_MOVES: u32 = 16;
+
 /// Asks every hierarchy that can limit CPUs about a process.
 pub(super) fn find(system: &System, process: &str) -> Found {
-    let mut found = Found::default();
-    let file = format!("/proc/{process}/cgroup");
-    let mut own = match system.read(&file) {
-        Ok(text) => memberships(&text),
-        Err(error) => {
-            found
-                .problems
-                .push(format!("{file}: {error}; quotas are not known"));
+    let mut own = groups_of(system, process);
+    let mut moves = 0;
+    loop {
+        let found = match &own {
+            Ok(own) => in_groups(system, process, own),
+            Err(problem) => Found {
+                problems: vec![problem.clone()],
+                ..Found::default()
+            },
+        };
+        // Moved meanwhile, its group may be gone, and the quota of the new one was not asked for.
+        let now = groups_of(system, process);
+        if now == own || moves == MOST_MOVES {
             return found;
         }
-    };
+        own = now;
+        moves += 1;
+    }
+}
+
+/// The groups of a process, and of the calling thread if it is the asking process's.
+fn groups_of(system: &System, process: &str) -> Result<Vec<Membership>, String> {
+    let file = format!("/proc/{process}/cgroup");
+    let text = system
+        .read(&file)
+        .map_err(|error| format!("{file}: {error}; quotas are not known"))?;
+    let mut own = memberships(&text);
     if process == "self" {
         let of_thread = system.read("/proc/thread-self/cgroup").unwrap_or_default();
         let others = memberships(&of_thread);
         let others = others.into_iter().filter(|other| !own.contains(other));
         own.extend(others.collect::<Vec<_>>());
     }
+    Ok(own)
+}
+
+fn in_groups(system: &System, process: &str, own: &[Membership]) -> Found {
+    let mut found = Found::default();
     // The reader's own view comes first: paths in /proc/PID/cgroup are relative to the reader's cgroup namespace, and
     // from the host it shows parents that a container cannot see. The process's view is for readers without mounts.
     let mut views = vec![(
@@ -211,7 +235,7 @@ pub(super) fn find(system: &System, process: &str) -> Found {
             .unwrap_or_default();
         views.push((format!("/proc/{process}/root"), mounts(&theirs)));
     }
-    for membership in &own {
+    for membership in own {
         let v2 = membership.controllers.is_empty();
         let has = |name: &str| membership.controllers.iter().any(|known| known == name);
         if !(v2 || has("cpu") || has("cpuset")) {

@@ -12,7 +12,9 @@ mod found;
 use common::{get, in_own_process, library, load, set};
 use found::the_one;
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
-use threadctl::{Limits, Shortfall, init, runtimes};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
+use threadctl::{Controller, Limits, Registration, Shortfall, init, runtimes};
 
 fn threads(blas: &Library) -> i32 {
     get(blas, "openblas_get_num_threads")
@@ -88,6 +90,32 @@ fn a_guard_of_another_thread_limits_what_came_later_and_returns_to_that() {
                 guard
             });
             drop(other.join().unwrap());
+            assert_eq!(threads(blas), 3);
+        },
+    );
+}
+
+#[test]
+fn threads_that_ask_at_once_limit_it_once() {
+    in_own_process(
+        "threads_that_ask_at_once_limit_it_once",
+        &[
+            ("THREADCTL_LIMITS", "blas=3"),
+            ("OPENBLAS_NUM_THREADS", "2"),
+        ],
+        || {
+            init().unwrap();
+            let blas = load("openblas-pthread");
+            let together = Barrier::new(16);
+            std::thread::scope(|scope| {
+                for _ in 0..16 {
+                    scope.spawn(|| {
+                        together.wait();
+                        let guard = Limits::new().user_api("blas", 1).limit_process().unwrap();
+                        assert_eq!(guard.outcomes().len(), 1);
+                    });
+                }
+            });
             assert_eq!(threads(blas), 3);
         },
     );
@@ -238,4 +266,47 @@ fn each_build_of_blis_is_limited_before_and_after() {
             },
         );
     }
+}
+
+/// Limits a controller that asks for everything whenever it is set: whoever held a lock meanwhile would wait for ever.
+fn a_controller_asks_back(test: &str, scope: &str) {
+    struct Curious(AtomicU32);
+    impl Controller for Curious {
+        fn num_threads(&self) -> u32 {
+            self.0.load(Relaxed)
+        }
+        fn set_num_threads(&self, threads: u32) {
+            let _ = runtimes();
+            self.0.store(threads, Relaxed);
+        }
+    }
+    let environment = [("THREADCTL_LIMITS", "all=3"), ("THREADCTL_SCOPE", scope)];
+    in_own_process(test, &environment, || {
+        init().unwrap();
+        let pool = Arc::new(Curious(AtomicU32::new(8)));
+        let controller = Arc::clone(&pool);
+        Registration::with_controller("curious", move |_| Some(controller.clone() as _))
+            .prefix("libc.so")
+            .register()
+            .unwrap();
+        assert_eq!(pool.num_threads(), 8);
+        let _ = runtimes();
+        assert_eq!(pool.num_threads(), 3, "what is registered later came later");
+        let blas = load("openblas-pthread");
+        let _ = runtimes();
+        assert_eq!(threads(blas), 3);
+    });
+}
+
+#[test]
+fn a_controller_may_ask_back_when_it_is_limited() {
+    a_controller_asks_back("a_controller_may_ask_back_when_it_is_limited", "process");
+}
+
+#[test]
+fn a_controller_may_ask_back_when_a_thread_limits_it() {
+    a_controller_asks_back(
+        "a_controller_may_ask_back_when_a_thread_limits_it",
+        "thread",
+    );
 }

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - A runtime is limited once, so that what a program sets afterwards stays. What was limited is held from then on, as
 //!   by a guard; of everything else, facts are kept alone, and a program may unload it.
-//! - No lock is held while a runtime is set: a controller of the user's own may ask for the runtimes again.
+//! - No lock is held while a runtime is set: a controller of the user's own may ask for the runtimes again. So of two
+//!   threads that ask at the same moment the second may be answered before the first has set the number.
 
 use super::apply;
 use super::read::Scope;

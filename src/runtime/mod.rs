@@ -34,7 +34,8 @@ use std::sync::OnceLock;
 /// Finds every runtime that is loaded in this process now.
 ///
 /// Cheap when nothing was loaded or unloaded since the last query. What is returned is held in memory until it is
-/// dropped, and may be used from any thread.
+/// dropped, and may be used from any thread. Where [`init`](crate::init()) has put `THREADCTL_LIMITS` in force, a library that
+/// was loaded since is limited by the first query that finds it.
 ///
 /// ```
 /// let runtimes = threadctl::runtimes();

@@ -7,11 +7,12 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Multiplies for as long as the folder is there, which goes with the test even if that fails.
+/// Multiplies for as long as the folder is there, which goes with the test even if that fails. A line is one write: `print`
+/// of an unbuffered Python makes two, and those of two jobs mix.
 const JOB: &str = "import numpy, os, sys\n\
     a = numpy.ones((700, 700))\n\
     a @ a\n\
-    print(os.getpid(), flush=True)\n\
+    os.write(1, b'%d\\n' % os.getpid())\n\
     while os.path.exists(sys.argv[1]):\n    \
         a @ a";
 

@@ -102,6 +102,32 @@ fn loops_and_the_calls_that_they_make_share_a_jobs_cores() {
 }
 
 #[test]
+fn variables_that_go_before_the_settings_are_told() {
+    let output = clean(env!("CARGO_BIN_EXE_threadctl"))
+        .args(["env", "--shell", "json"])
+        .env("MKL_DOMAIN_NUM_THREADS", "MKL_DOMAIN_ALL=8")
+        .env("BLIS_IC_NT", "4")
+        .env("BLIS_JC_NT", "")
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let notes = document["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    for (stronger, weaker) in [
+        ("MKL_DOMAIN_NUM_THREADS", "MKL_NUM_THREADS"),
+        ("BLIS_IC_NT", "BLIS_NUM_THREADS"),
+    ] {
+        let told = format!("{stronger} is set and goes before {weaker}");
+        assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+        assert!(
+            notes
+                .iter()
+                .any(|note| note.as_str().unwrap().starts_with(&told))
+        );
+    }
+}
+
+#[test]
 fn wrong_numbers_are_usage_errors_that_name_them() {
     for (args, named) in [
         (&["--jobs", "0"][..], "at least one job"),

@@ -13,7 +13,7 @@ use threadctl::Workers;
 use crate::{Verdict, out};
 use args::{EnvArgs, Shell};
 use plan::Plan;
-use table::{ROWS, Row, Value};
+use table::{ROWS, Row, STRONGER, Value};
 
 /// The name and the version of the document.
 const SCHEMA: &str = "threadctl.env/1";
@@ -52,7 +52,8 @@ struct Variable {
 pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
     // What is found here is what there is to share, a share given to this shell included.
     let cores = threadctl::cores().count();
-    let plan = Plan::new(cores, jobs(args.jobs, cores), args.job, args.inner)?;
+    let mut plan = Plan::new(cores, jobs(args.jobs, cores), args.job, args.inner)?;
+    plan.notes.extend(overruled());
     for note in &plan.notes {
         out::complain(&format!("note: {note}"));
     }
@@ -80,6 +81,16 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
         }),
     }?;
     Ok(Verdict::Good)
+}
+
+/// What is set here already and goes before a setting. It is somebody's decision, so it is told and not unset.
+fn overruled() -> impl Iterator<Item = String> {
+    STRONGER
+        .iter()
+        .filter(|(stronger, _)| std::env::var_os(stronger).is_some_and(|value| !value.is_empty()))
+        .map(|(stronger, weaker)| {
+            format!("{stronger} is set and goes before {weaker}; unset it for the settings to hold")
+        })
 }
 
 /// A number of jobs is taken as it is, also where it is more than the cores; a negative one counts from them.

@@ -51,6 +51,16 @@ pub(super) const ROWS: &[Row] = &[
     row("OPENBLAS_THREAD_TIMEOUT", "OpenBLAS", Value::Spin("4")),
 ];
 
+/// Variables that go before one of the above where they are set (tried out: MKL 2026.2, BLIS 0.9), and which one.
+pub(super) const STRONGER: &[(&str, &str)] = &[
+    ("MKL_DOMAIN_NUM_THREADS", "MKL_NUM_THREADS"),
+    ("BLIS_JC_NT", "BLIS_NUM_THREADS"),
+    ("BLIS_PC_NT", "BLIS_NUM_THREADS"),
+    ("BLIS_IC_NT", "BLIS_NUM_THREADS"),
+    ("BLIS_JR_NT", "BLIS_NUM_THREADS"),
+    ("BLIS_IR_NT", "BLIS_NUM_THREADS"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

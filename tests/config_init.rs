@@ -301,6 +301,7 @@ fn the_log_says_how_many_cores_and_why_and_what_is_malformed_once() {
         &[
             ("THREADCTL_NUM_THREADS", "1"),
             ("SLURM_CPUS_PER_TASK", "abc"),
+            ("THREADCTL_SCOPE", "proces"),
         ],
         || {
             let heard = Heard::here();
@@ -317,7 +318,10 @@ fn the_log_says_how_many_cores_and_why_and_what_is_malformed_once() {
             let text = heard.text();
             let warned = text.matches("SLURM_CPUS_PER_TASK=").count();
             assert_eq!(warned, 1, "{text}");
-            assert!(text.contains("WARN"), "{text}");
+            let of_our_own = text.matches("THREADCTL_SCOPE=").count();
+            // The variable with its value, and in the example of what is accepted.
+            assert_eq!(of_our_own, 2, "{text}");
+            assert_eq!(text.matches("WARN").count(), 2, "{text}");
         },
     );
 }

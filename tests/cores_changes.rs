@@ -35,6 +35,19 @@ fn wait_for(what: &str, mut holds: impl FnMut(&Cores) -> bool) -> Duration {
 }
 
 #[test]
+fn an_answer_is_given_out_again_and_kept_by_its_thread() {
+    let again = || {
+        let (one, next) = (threadctl::cores(), threadctl::cores());
+        std::ptr::eq(one.binding(), next.binding())
+    };
+    // More than once, for the second may just come after its time.
+    assert!((0..10).any(|_| again()));
+    let here = threadctl::cores();
+    let other = std::thread::spawn(threadctl::cores).join().unwrap();
+    assert!(!std::ptr::eq(here.binding(), other.binding()));
+}
+
+#[test]
 fn a_thread_that_is_bound_sees_it_and_others_do_not() {
     let before = System::this().cores();
     let cpus = before.topology().cpus.clone();

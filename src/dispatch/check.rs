@@ -24,6 +24,15 @@ impl Trans {
         }
     }
 
+    /// The flag of BLAS.
+    pub fn flag(self) -> u8 {
+        match self {
+            Trans::No => b'N',
+            Trans::Yes => b'T',
+            Trans::Conjugated => b'C',
+        }
+    }
+
     /// The stored rows and columns of a matrix that is rows x cols as it is taken.
     pub fn stored(self, rows: usize, cols: usize) -> (usize, usize) {
         if self == Trans::No {

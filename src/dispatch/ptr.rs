@@ -1,6 +1,7 @@
 //! Pointers that tiles share.
 
-/// The start of an operand, for tiles on several threads.
+/// The start of an operand, for tiles on several threads; in memory just the pointer.
+#[repr(transparent)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared<T>(*mut T);
 
@@ -37,5 +38,20 @@ impl<T> Shared<T> {
     pub unsafe fn at_mut(&self, offset: usize) -> *mut T {
         // SAFETY: our caller's promise.
         unsafe { self.0.add(offset) }
+    }
+
+    /// The part that begins so many elements on: only an address, whatever is there.
+    pub fn moved(self, offset: usize) -> Self {
+        Shared(self.0.wrapping_add(offset))
+    }
+
+    /// The address.
+    pub fn ptr(self) -> *const T {
+        self.0
+    }
+
+    /// The address of an output.
+    pub fn ptr_mut(self) -> *mut T {
+        self.0
     }
 }

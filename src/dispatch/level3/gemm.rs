@@ -1,11 +1,13 @@
 //! gemm: tiles of C are products of rows of op(A) and columns of op(B).
 
+use super::operand::{Matrix, Op, product};
 use crate::dispatch::backend::Blas;
-use crate::dispatch::check::{Trans, overlap, positive};
+use crate::dispatch::check::{Trans, positive};
+use crate::dispatch::grid::Grid;
 use crate::dispatch::policy;
-use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
+use crate::sys::blas::Kernels;
 
 impl Blas {
     /// C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n and C is m x n.
@@ -49,48 +51,78 @@ impl Blas {
         let through = || unsafe {
             kernels.gemm(transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         };
-        if m.saturating_mul(n).saturating_mul(k) <= policy::TINY as isize {
+        if policy::tiny(m, n, k) {
             return self.tiny(through);
         }
-        let grid = (|| {
+        let plan = (|| {
             let (ta, tb) = (Trans::read(transa)?, Trans::read(transb)?);
             let [m, n, k, lda, ldb, ldc] = positive([m, n, k, lda, ldb, ldc])?;
-            let (a_rows, a_cols) = ta.stored(m, k);
-            let (b_rows, b_cols) = tb.stored(k, n);
-            let apart = lda >= a_rows
-                && ldb >= b_rows
-                && ldc >= m
-                && !overlap((a, lda * a_cols), (c, ldc * n))
-                && !overlap((b, ldb * b_cols), (c, ldc * n));
-            let grid =
-                self.shared(|width| apart.then(|| policy::product::<T>(m, n, k, width))?)?;
-            Some((grid, ta, tb, lda, ldb, ldc))
+            let factors = Factors {
+                a: Op::new(Matrix::input(a, lda), ta),
+                b: Op::new(Matrix::input(b, ldb), tb),
+                c: Matrix::output(c, ldc),
+            };
+            if !factors.hold([m, n, k]) || !factors.are_apart([m, n, k]) {
+                return None;
+            }
+            let grid = self.shared(|width| policy::product::<T>(m, n, k, width))?;
+            Some((grid, factors, k))
         })();
-        let Some((grid, ta, tb, lda, ldb, ldc)) = grid else {
+        let Some((grid, factors, k)) = plan else {
             return self.through(through);
         };
-        let (a, b, c) = (Shared::input(a), Shared::input(b), Shared::output(c));
         self.tiles(grid.tiles(), &|tile| {
-            let (rows, cols) = grid.tile(tile);
-            // SAFETY: rows of op(A) and columns of op(B), and a part of C that no other tile has.
-            unsafe {
-                kernels.gemm(
-                    transa,
-                    transb,
-                    rows.len() as isize,
-                    cols.len() as isize,
-                    k,
-                    alpha,
-                    a.at(ta.offset(rows.start, 0, lda)),
-                    lda as isize,
-                    b.at(tb.offset(0, cols.start, ldb)),
-                    ldb as isize,
-                    beta,
-                    c.at_mut(rows.start + cols.start * ldc),
-                    ldc as isize,
-                );
-            }
+            // SAFETY: They hold that, and our caller's promise; no other tile has this part of C.
+            unsafe { factors.tile(kernels, (&grid, tile), k, alpha, beta) };
         });
         Ok(())
+    }
+}
+
+/// The operands of a product.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Factors<T> {
+    pub a: Op<T>,
+    pub b: Op<T>,
+    pub c: Matrix<T>,
+}
+
+impl<T: Scalar> Factors<T> {
+    /// Whether the columns of each are as far apart as they are long.
+    pub fn hold(&self, [m, n, k]: [usize; 3]) -> bool {
+        self.a.holds([m, k]) && self.b.holds([k, n]) && self.c.holds([m, n])
+    }
+
+    /// Whether C has no element of what is read.
+    fn are_apart(&self, [m, n, k]: [usize; 3]) -> bool {
+        !self.a.meets([m, k], self.c, [m, n]) && !self.b.meets([k, n], self.c, [m, n])
+    }
+
+    /// Computes one tile of C.
+    ///
+    /// # Safety
+    /// They [hold](Factors::hold) the sizes of the grid and `k`, and live; nobody else touches this part of C.
+    pub unsafe fn tile(
+        &self,
+        kernels: &Kernels<T>,
+        (grid, tile): (&Grid, usize),
+        k: usize,
+        alpha: T,
+        beta: T,
+    ) {
+        let (rows, cols) = grid.tile(tile);
+        // SAFETY: rows of op(A), columns of op(B), and where they meet in C.
+        unsafe {
+            product(
+                kernels,
+                [rows.len(), cols.len(), k],
+                (
+                    alpha,
+                    self.a.from(rows.start, 0),
+                    self.b.from(0, cols.start),
+                ),
+                (beta, self.c.from(rows.start, cols.start)),
+            );
+        }
     }
 }

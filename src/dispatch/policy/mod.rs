@@ -4,14 +4,16 @@
 //! the pool is, so that results repeat bit for bit.
 
 mod product;
+mod table;
+mod triangle;
 
-pub(super) use product::product;
+pub(super) use product::{Substitution, along, batch, product, substitution, turned};
+#[doc(hidden)]
+pub use table::simulate_small_tiles;
+pub(super) use table::tiny;
+pub(super) use triangle::{Part, triangle};
 
 use super::scalar::Scalar;
-
-/// Up to so many pairs of a multiplication and an addition, a call of level 3 costs less than asking somebody to help,
-/// and no library starts threads for it.
-pub(super) const TINY: usize = 48 * 48 * 48;
 
 /// How much more work a pair is than one of real numbers.
 fn weight<T: Scalar>() -> usize {

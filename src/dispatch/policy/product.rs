@@ -1,42 +1,121 @@
 //! The tiles of matrix products, and of what is cut like one.
 
-use super::{TINY, weight};
+use super::table::{Row, table};
+use super::weight;
 use crate::dispatch::grid::{Cut, Grid};
 use crate::dispatch::scalar::Scalar;
 
-/// From so many pairs on a product is shared.
-const PRODUCT: usize = 72 * 72 * 72;
-
-/// The narrowest tile of a product, in columns and rows.
-const NARROWEST: usize = 32;
-
-const _: () = assert!(TINY < PRODUCT);
+/// How much work so many results of `depth` pairs each are.
+fn work<T: Scalar>(m: usize, n: usize, depth: usize) -> usize {
+    m.saturating_mul(n)
+        .saturating_mul(depth)
+        .saturating_mul(weight::<T>())
+}
 
 /// The tiles of an m x n result whose elements cost `depth` pairs each; `None`: through.
 pub(crate) fn product<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
-    let work = m
-        .saturating_mul(n)
-        .saturating_mul(depth)
-        .saturating_mul(weight::<T>());
-    if width < 2 || work < PRODUCT {
+    let row = &table().product;
+    if width < 2 || work::<T>(m, n, depth) < row.least {
         return None;
     }
+    cut(row, m, n, width)
+}
+
+/// The same where rows are better cut than columns.
+pub(crate) fn turned<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
+    let grid = product::<T>(n, m, depth, width)?;
+    Some(Grid {
+        rows: grid.cols,
+        cols: grid.rows,
+    })
+}
+
+fn cut(row: &Row, m: usize, n: usize, width: usize) -> Option<Grid> {
+    let [row_step, col_step] = row.steps;
     // Panels of columns, which kernels like best, as long as they are wide enough; then rows are cut as well.
-    let across = width.min((n / NARROWEST).max(1));
-    let down = width.div_ceil(across).min((m / NARROWEST).max(1));
+    let across = width.min((n / row.narrowest).max(1));
+    let down = width.div_ceil(across).min((m / row.narrowest).max(1));
     if across * down == 1 {
         return None;
     }
     Some(Grid {
         rows: match (down, across) {
             (1, _) => Cut::whole(m),
-            (_, 1) => Cut::tapered(m, down, 16),
-            _ => Cut::even(m, down, 16),
+            (_, 1) => Cut::tapered(m, down, row_step),
+            _ => Cut::even(m, down, row_step),
         },
         cols: if across == 1 {
             Cut::whole(n)
         } else {
-            Cut::tapered(n, across, 8)
+            Cut::tapered(n, across, col_step)
         },
     })
+}
+
+/// How a product with a triangular matrix, or its solution, is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Substitution {
+    /// Along the dimension in which it falls apart.
+    Free(Cut),
+    /// Along the triangle, in blocks of that size, one after the other, each with a product that is cut.
+    Blocks(usize),
+}
+
+/// The tiles where a triangle of `order` stands beside a matrix that has `free` in its other dimension.
+pub(crate) fn substitution<T: Scalar>(
+    order: usize,
+    free: usize,
+    width: usize,
+) -> Option<Substitution> {
+    let table = table();
+    let row = &table.sides;
+    if width < 2 || work::<T>(order, order, free) / 2 < row.least {
+        return None;
+    }
+    let parts = width.min((free / row.narrowest).max(1));
+    // Where the free dimension feeds half of the pool or more, it does: blocks have to wait for each other.
+    if 2 * parts <= width && order / table.block >= table.least_blocks {
+        return Some(Substitution::Blocks(table.block));
+    }
+    let step = row.steps[1];
+    (parts > 1).then(|| Substitution::Free(Cut::tapered(free, parts, step)))
+}
+
+/// The parts of `len` lines that are work of so many pairs each.
+pub(crate) fn along<T: Scalar>(len: usize, pairs: usize, width: usize) -> Option<Cut> {
+    let row = &table().product;
+    if width < 2 || work::<T>(len, pairs, 1) < row.least {
+        return None;
+    }
+    let parts = width.min(len / row.narrowest);
+    (parts > 1).then(|| Cut::tapered(len, parts, row.steps[0]))
+}
+
+/// How many products of one shape are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// The products that make a group.
+    pub groups: Cut,
+    /// The tiles of each product, where a group is one.
+    pub grid: Option<Grid>,
+}
+
+/// The tiles of `count` products of m x k by k x n.
+pub(crate) fn batch<T: Scalar>([m, n, k]: [usize; 3], count: usize, width: usize) -> Option<Batch> {
+    let row = &table().product;
+    let each = work::<T>(m, n, k);
+    if width < 2 || count == 0 || each.saturating_mul(count) < row.least {
+        return None;
+    }
+    // Few large ones do not come out even: each is cut, into as many as make four tiles for each worker.
+    let pieces = (4 * width).div_ceil(count);
+    let grid = (count < 4 * width && each >= row.least)
+        .then(|| cut(row, m, n, pieces.min(width)))
+        .flatten();
+    let groups = if grid.is_some() {
+        Cut::even(count, count, 1)
+    } else {
+        Cut::tapered(count, width, 1)
+    };
+    (grid.is_some() || groups.parts() > 1).then_some(Batch { groups, grid })
 }

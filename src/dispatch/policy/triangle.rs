@@ -1,0 +1,214 @@
+//! The tiles of one triangle of a matrix: blocks on its diagonal, and rectangles beside them.
+
+use super::table::table;
+use super::weight;
+use crate::dispatch::scalar::Scalar;
+use std::ops::Range;
+
+/// A triangle cut into strips of columns: of each, the block on the diagonal is one tile, and what is beside it one or
+/// more. The rectangles come first, the largest of them foremost; the blocks, which are half of a square, last.
+///
+/// With strips that are not cut again, strip `i` of `b` counting from the shortest is `2 i` of `b^2` halves of a square, so
+/// `b` of twice the pool's size is where the longest is no more than one worker's share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Triangle {
+    order: usize,
+    lower: bool,
+    /// Rows and columns of a block.
+    size: usize,
+    blocks: usize,
+    /// How many blocks of a strip make a rectangle.
+    group: usize,
+}
+
+/// A tile of a triangle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// These rows and columns, of which one triangle is meant.
+    Diagonal(Range<usize>),
+    /// These rows and these columns.
+    Rectangle(Range<usize>, Range<usize>),
+}
+
+impl Triangle {
+    /// How many tiles there are.
+    pub fn tiles(&self) -> usize {
+        let rectangles: usize = (1..self.blocks).map(|long| self.pieces(long)).sum();
+        rectangles + self.blocks
+    }
+
+    /// One of them.
+    pub fn tile(&self, index: usize) -> Part {
+        let mut left = index;
+        for long in (1..self.blocks).rev() {
+            let pieces = self.pieces(long);
+            if left < pieces {
+                let first = left * self.group;
+                let last = (first + self.group).min(long);
+                return if self.lower {
+                    let strip = self.blocks - 1 - long;
+                    Part::Rectangle(
+                        self.lines(strip + 1 + first..strip + 1 + last),
+                        self.lines(strip..strip + 1),
+                    )
+                } else {
+                    Part::Rectangle(self.lines(first..last), self.lines(long..long + 1))
+                };
+            }
+            left -= pieces;
+        }
+        Part::Diagonal(self.lines(left..left + 1))
+    }
+
+    /// The rectangles of a strip that is so many blocks long beside the diagonal.
+    fn pieces(&self, long: usize) -> usize {
+        long.div_ceil(self.group)
+    }
+
+    fn lines(&self, blocks: Range<usize>) -> Range<usize> {
+        blocks.start * self.size..(blocks.end * self.size).min(self.order)
+    }
+}
+
+/// The tiles of a triangle of that order whose elements cost `depth` pairs each; `None`: through.
+pub(crate) fn triangle<T: Scalar>(
+    order: usize,
+    lower: bool,
+    depth: usize,
+    width: usize,
+) -> Option<Triangle> {
+    let row = &table().triangle;
+    let work = (order.saturating_mul(order) / 2)
+        .saturating_mul(depth)
+        .saturating_mul(weight::<T>());
+    let room = order / row.narrowest;
+    if width < 2 || room < 2 || work < row.least {
+        return None;
+    }
+    // Above 8 workers strips would be too narrow for what they read: squares, two or more for each worker.
+    let strips = 2 * width;
+    let (blocks, group) = if width <= 8 && strips <= room {
+        (strips, strips)
+    } else {
+        ((6 * width).isqrt().max(4).min(room), 1)
+    };
+    let size = order.div_ceil(blocks).next_multiple_of(row.steps[0]);
+    let blocks = order.div_ceil(size);
+    (blocks > 1).then_some(Triangle {
+        order,
+        lower,
+        size,
+        blocks,
+        group,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Substitution, batch, product, substitution, turned};
+    use super::*;
+    use crate::dispatch::grid::{Cut, Grid};
+    use proptest::prelude::*;
+
+    fn covers(cut: &Cut, len: usize) {
+        let mut end = 0;
+        for index in 0..cut.parts() {
+            let part = cut.part(index);
+            assert_eq!(part.start, end);
+            assert!(part.end > part.start, "no part is empty");
+            end = part.end;
+        }
+        assert_eq!(end, len);
+    }
+
+    fn grid_covers(grid: &Grid, m: usize, n: usize) {
+        covers(&grid.rows, m);
+        covers(&grid.cols, n);
+    }
+
+    proptest! {
+        #[test]
+        fn each_element_of_a_triangle_is_in_one_tile(
+            order in 1_usize..300, lower: bool, width in 2_usize..70,
+        ) {
+            let Some(triangle) = triangle::<f64>(order, lower, 10_000, width) else {
+                prop_assert!(order < 64);
+                return Ok(());
+            };
+            let mut seen = vec![0_u8; order * order];
+            let mut largest = usize::MAX;
+            for index in 0..triangle.tiles() {
+                let tile = triangle.tile(index);
+                let (rows, cols) = match &tile {
+                    Part::Diagonal(part) => (part.clone(), part.clone()),
+                    Part::Rectangle(rows, cols) => (rows.clone(), cols.clone()),
+                };
+                prop_assert!(!rows.is_empty() && !cols.is_empty());
+                if triangle.group > 1 && matches!(tile, Part::Rectangle(..)) && lower {
+                    prop_assert!(rows.len() * cols.len() <= largest, "the largest first");
+                    largest = rows.len() * cols.len();
+                }
+                for col in cols {
+                    for row in rows.clone() {
+                        let meant = if lower { row >= col } else { row <= col };
+                        match tile {
+                            Part::Diagonal(_) if !meant => {}
+                            _ => {
+                                prop_assert!(meant, "{row} {col} is outside");
+                                seen[row + col * order] += 1;
+                            }
+                        }
+                    }
+                }
+            }
+            for col in 0..order {
+                for row in 0..order {
+                    let meant = if lower { row >= col } else { row <= col };
+                    prop_assert_eq!(seen[row + col * order], u8::from(meant));
+                }
+            }
+        }
+
+        #[test]
+        fn no_worker_has_more_than_its_share_of_a_large_triangle(width in 2_usize..65) {
+            let order = 8192;
+            let triangle = triangle::<f64>(order, true, order, width).unwrap();
+            // The next one to be free takes the next tile.
+            let mut busy = vec![0_usize; width];
+            for index in 0..triangle.tiles() {
+                let first = (0..width).min_by_key(|&worker| busy[worker]).unwrap();
+                busy[first] += match triangle.tile(index) {
+                    Part::Diagonal(part) => part.len() * part.len() / 2,
+                    Part::Rectangle(rows, cols) => rows.len() * cols.len(),
+                };
+            }
+            let (most, all) = (busy.iter().max().unwrap(), busy.iter().sum::<usize>());
+            prop_assert!(most * width * 10 <= all * 13, "{most} of {all} for one of {width}");
+        }
+
+        #[test]
+        fn grids_cover_the_result(
+            m in 1_usize..2000, n in 1_usize..2000, k in 1_usize..2000, width in 1_usize..70,
+        ) {
+            if let Some(grid) = product::<f32>(m, n, k, width) {
+                prop_assert!(grid.tiles() > 1 && grid.tiles() <= 8 * width);
+                grid_covers(&grid, m, n);
+            }
+            if let Some(grid) = turned::<f64>(m, n, k, width) {
+                grid_covers(&grid, m, n);
+            }
+            match substitution::<f64>(m, n, width) {
+                Some(Substitution::Free(cut)) => covers(&cut, n),
+                Some(Substitution::Blocks(size)) => prop_assert!(m / size >= 2),
+                None => {}
+            }
+            if let Some(batch) = batch::<f64>([m / 10 + 1, n / 10 + 1, 40], k, width) {
+                covers(&batch.groups, k);
+                if let Some(grid) = batch.grid {
+                    grid_covers(&grid, m / 10 + 1, n / 10 + 1);
+                    prop_assert_eq!(batch.groups.parts(), k);
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! What a call must be to be cut into tiles: what is not goes to the library as it is. Pure.
 
-use std::mem::size_of;
-
 /// Whether a matrix is taken as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trans {
@@ -41,12 +39,6 @@ impl Trans {
             (cols, rows)
         }
     }
-
-    /// Where the element at that row and column of the matrix, as it is taken, is stored.
-    pub fn offset(self, row: usize, col: usize, ld: usize) -> usize {
-        let (row, col) = self.stored(row, col);
-        row + col * ld
-    }
 }
 
 /// Which side a matrix stands on, or which triangle of it counts.
@@ -62,13 +54,4 @@ pub(super) fn positive<const N: usize>(numbers: [isize; N]) -> Option<[usize; N]
         *result = usize::try_from(number).ok().filter(|&number| number > 0)?;
     }
     Some(result)
-}
-
-/// Whether two operands of so many elements may have memory in common.
-pub(super) fn overlap<T>(one: (*const T, usize), other: (*const T, usize)) -> bool {
-    let start = |operand: (*const T, usize)| operand.0 as usize;
-    let end = |operand: (*const T, usize)| {
-        start(operand).saturating_add(operand.1.saturating_mul(size_of::<T>()))
-    };
-    start(one) < end(other) && start(other) < end(one)
 }

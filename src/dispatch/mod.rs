@@ -16,8 +16,6 @@ pub mod share;
 pub use backend::Blas;
 #[doc(hidden)]
 pub use backend::Tables;
-#[doc(hidden)]
-pub use policy::simulate_small_tiles;
 pub use region::{Pool, Region, region, region_in};
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};

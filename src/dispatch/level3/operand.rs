@@ -207,7 +207,7 @@ mod tests {
             let ((one, shape, elements), (two, other, others)) = (part(one), part(two));
             let common = elements.iter().any(|place| others.contains(place));
             prop_assert!(one.meets(shape, two, other) || !common);
-            prop_assert_eq!(one.meets(shape, two, other), two.meets(other, shape, one));
+            prop_assert_eq!(one.meets(shape, two, other), two.meets(other, one, shape));
             // And no alarm for blocks of one matrix.
             let inside = |elements: &[usize], rows: usize| elements[0] % ld + rows <= ld;
             if inside(&elements, shape[0]) && inside(&others, other[0]) {

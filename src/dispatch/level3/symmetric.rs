@@ -6,7 +6,7 @@ use crate::dispatch::check::{Trans, letter, positive};
 use crate::dispatch::policy;
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
-use std::ops::Range;
+use crate::sys::blas::Kernels;
 
 /// The matrix of which one triangle is stored.
 #[derive(Debug, Clone, Copy)]
@@ -175,16 +175,18 @@ impl Blas {
             ldc,
         } = call;
         self.check(name, &[m, n, lda, ldb, ldc])?;
-        // SAFETY (of the call): the whole, or a tile of it.
         let own = |m, n, a, b, c| {
             let routine = if hermitian {
-                // SAFETY: our caller's promise, handed on.
-                unsafe { kernels.hemm(side, uplo, m, n, alpha, a, lda, b, ldb, beta, c, ldc) }
+                Kernels::hemm
             } else {
-                // SAFETY: as above.
-                unsafe { kernels.symm(side, uplo, m, n, alpha, a, lda, b, ldb, beta, c, ldc) }
+                Kernels::symm
             };
-            routine
+            // SAFETY: the whole, or a tile of it; our caller's promise.
+            unsafe {
+                routine(
+                    kernels, side, uplo, m, n, alpha, a, lda, b, ldb, beta, c, ldc,
+                )
+            };
         };
         let through = || own(m, n, a, b, c);
         let order = if side.eq_ignore_ascii_case(&b'L') {
@@ -237,10 +239,10 @@ impl Blas {
                 target.ptr_mut(),
             );
             for rest in around(part, order) {
-                let Range { start, .. } = rest;
                 if rest.is_empty() {
                     continue;
                 }
+                let start = rest.start;
                 let (first, second) = if left {
                     (
                         a.block(part.start, start),

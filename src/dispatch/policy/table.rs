@@ -79,9 +79,8 @@ const _: () = assert!(BUILT_IN.tiny < BUILT_IN.product.least as isize);
 
 static SIMULATE_SMALL: AtomicBool = AtomicBool::new(false);
 
-/// Has calls of level 3 cut however small they are, into tiles of very few rows and columns, or, with `false`, as they
-/// are without it: for tests. It holds for the whole process.
-pub fn simulate_small_tiles(small: bool) {
+/// What [`Blas::simulate_small_tiles`](crate::dispatch::Blas::simulate_small_tiles) says.
+pub(crate) fn simulate_small_tiles(small: bool) {
     SIMULATE_SMALL.store(small, Ordering::Relaxed);
 }
 

@@ -8,9 +8,7 @@ mod table;
 mod triangle;
 
 pub(super) use product::{Substitution, along, batch, product, substitution, turned};
-#[doc(hidden)]
-pub use table::simulate_small_tiles;
-pub(super) use table::tiny;
+pub(super) use table::{simulate_small_tiles, tiny};
 pub(super) use triangle::{Part, triangle};
 
 use super::scalar::Scalar;

@@ -190,6 +190,18 @@ fn ranks_divide_what_their_launcher_had_unless_affinity_did() {
 }
 
 #[test]
+fn a_rank_that_is_none_of_them_is_told_and_has_the_smaller_share() {
+    for rank in ["3", "-1", "x", ""] {
+        let mut tree = Tree::named("mpi-unbound");
+        tree.set("OMPI_COMM_WORLD_LOCAL_RANK", rank);
+        let cores = tree.cores();
+        assert_eq!(cores.count(), 2, "{rank}");
+        let told = format!("OMPI_COMM_WORLD_LOCAL_RANK={rank:?} is not used");
+        assert!(cores.problems()[0].starts_with(&told), "{cores:#?}");
+    }
+}
+
+#[test]
 fn ranks_that_share_a_part_of_the_node_have_the_smaller_share() {
     // 5 cores of the launcher's 16 CPUs are shared by 2 of the 4 ranks. Which two is not told, so 2 each and not 3.
     let mut tree = Tree::named("mpi-unbound");

@@ -14,8 +14,8 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Threads that sleep have at most this much CPU time in it: what it takes them to fall asleep.
 const ASLEEP: Duration = Duration::from_millis(2);
 
-/// A thread that spins has at least this much of it, also where it shares its core with others.
-const SPINS: Duration = Duration::from_millis(5);
+/// A thread that spins has at least this much in all stretches together, also where it shares its core with many others.
+const SPINS: Duration = Duration::from_millis(10);
 
 const RUNTIME: &str = "THREADCTL_TEST_RUNTIME";
 
@@ -93,8 +93,8 @@ fn spins(runtime: &str, settings: &[(&str, &str)]) {
     // libomp and libiomp5 yield in their loop, and take no time where others want the cores.
     let settings = &[settings, &[("KMP_USE_YIELD", "0")]].concat()[..];
     let times = times(runtime, settings);
-    let most = times.iter().max().unwrap();
-    assert!(*most > SPINS, "{runtime} with {settings:?}: {times:?}");
+    let spent: Duration = times.iter().sum();
+    assert!(spent > SPINS, "{runtime} with {settings:?}: {times:?}");
 }
 
 /// The values that `threadctl env` sets, and what each variable does alone.

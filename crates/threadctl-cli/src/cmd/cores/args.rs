@@ -14,8 +14,9 @@ Exit codes: 0 reported, 2 usage or system error (no such process ...).";
 /// Options of `threadctl cores`.
 ///
 /// The answer is the smallest of: CPUs online, cpuset, affinity, cgroup quotas (rounded down, at least 1), physical
-/// cores, the share that a batch system or an MPI launcher gave to this rank, THREADCTL_NUM_THREADS. What is malformed
-/// is not used, and told on standard error.
+/// cores, the share that a batch system or an MPI launcher gave to this rank, THREADCTL_NUM_THREADS. A Slurm batch script
+/// has the CPUs of all its tasks on the node; below srun each task has its own. What is malformed is not used, and told
+/// on standard error.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CoresArgs {

@@ -1,5 +1,5 @@
 //! Level 3 through dispatch, on real libraries, against loops in plain Rust: every routine, type and flag, cut into tiles
-//! of very few rows and columns, with 0, 1 and 7 helpers.
+//! of very few rows and columns, and as large as they are by default.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -12,103 +12,41 @@ mod common;
 mod level3;
 #[path = "common/reference.rs"]
 mod reference;
+#[path = "common/tiles.rs"]
+mod tiles;
 
-use common::{in_own_process, library, mkl_folder};
-use level3::{Case, Operands, Routine};
+use level3::{ALL, Case, Routine};
 use num_complex::Complex;
-use reference::{Number, Stored};
-use std::num::NonZeroUsize;
-use threadctl::dispatch::{Blas, simulate_cores};
-
-/// A test per library and group, each in a process of its own.
-macro_rules! libraries {
-    ($($library:ident $key:literal: $($group:ident)*;)*) => {$(
-        mod $library {
-            $(
-                #[test]
-                fn $group() {
-                    super::on(
-                        concat!(stringify!($library), "::", stringify!($group)),
-                        $key,
-                        super::$group,
-                    );
-                }
-            )*
-        }
-    )*};
-}
+use proptest::prelude::*;
+use reference::Number;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use threadctl::dispatch::Blas;
+use tiles::{on, run};
 
 libraries! {
-    openblas_wheel "scipy-openblas32": products triangles substitutions;
-    openblas_pthread "openblas-pthread": products triangles substitutions;
-    openblas_openmp "openblas-openmp": products triangles substitutions;
-    blis "blis-openmp": products triangles substitutions;
-    mkl "mkl-rt": products triangles substitutions;
+    openblas_wheel "scipy-openblas32": products triangles substitutions default_tiles;
+    openblas_pthread "openblas-pthread": products triangles substitutions default_tiles;
+    openblas_openmp "openblas-openmp": products triangles substitutions default_tiles;
+    blis "blis-openmp": products triangles substitutions default_tiles;
+    mkl "mkl-rt": products triangles substitutions default_tiles;
     // It has no gemmt.
     atlas "atlas": triangles;
 }
 
-fn on(test: &str, key: &str, body: fn(&Blas)) {
-    let folder = mkl_folder();
-    let environment: &[_] = if key == "mkl-rt" {
-        &[("LD_LIBRARY_PATH", folder.as_str())]
-    } else {
-        &[]
-    };
-    in_own_process(test, environment, || {
-        // SAFETY: a BLAS of the manifest.
-        let blas = unsafe { Blas::open(&library(key)) }.unwrap();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(8)
-            .build()
-            .unwrap();
-        Blas::simulate_small_tiles(true);
-        pool.install(|| body(&blas));
-    });
-}
-
-/// Runs a case with 7, 0 and 1 helpers and again with 7: the same bits each time, and the right ones.
-fn run<T: Number>(blas: &Blas, case: &Case) {
-    let before = case.operands::<T>();
-    let mut operands = before.clone();
-    let mut first: Option<Stored<T>> = None;
-    for cores in [8, 1, 2, 8] {
-        simulate_cores(NonZeroUsize::new(cores));
-        // At the same place, since kernels may go by how elements are aligned.
-        operands.c.memory.copy_from_slice(&before.c.memory);
-        case.call(blas, &mut operands);
-        match &first {
-            None => {
-                case.assert_result(&before, &operands.c);
-                first = Some(operands.c.clone());
-            }
-            Some(first) => assert!(
-                first.same(&operands.c),
-                "{case:?} of {} gives other bits with {cores} cores",
-                T::LETTER
-            ),
-        }
-    }
-    let Operands { a, b, .. } = &operands;
-    assert!(
-        a.same(&before.a) && b.same(&before.b),
-        "{case:?}: an input was written"
-    );
-}
+const ALPHAS: [(f64, f64); 3] = [(1.0, 0.0), (-0.7, 0.4), (1.5, -2.0)];
+const BETAS: [(f64, f64); 5] = [(0.0, 0.0), (1.0, 0.0), (0.3, -0.6), (0.0, 0.0), (-1.0, 0.0)];
 
 /// Runs all flags of a routine for all types, with factors and gaps that change from case to case.
 fn sweep(blas: &Blas, routine: Routine, shapes: &[[usize; 3]]) {
     fn of_type<T: Number>(blas: &Blas, routine: Routine, shapes: &[[usize; 3]]) {
-        let alphas = [(1.0, 0.0), (-0.7, 0.4), (1.5, -2.0)];
-        let betas = [(0.0, 0.0), (1.0, 0.0), (0.3, -0.6), (0.0, 0.0), (-1.0, 0.0)];
         let mut turn = 0;
         for case in Case::all::<T>(routine) {
             for &shape in shapes {
                 turn += 1;
                 let case = Case {
                     shape,
-                    alpha: alphas[turn % alphas.len()],
-                    beta: betas[turn % betas.len()],
+                    alpha: ALPHAS[turn % ALPHAS.len()],
+                    beta: BETAS[turn % BETAS.len()],
                     gaps: [turn % 2, turn % 3, turn % 4],
                     ..case
                 };
@@ -143,10 +81,8 @@ fn products(blas: &Blas) {
 }
 
 fn triangles(blas: &Blas) {
-    let mut shapes: Vec<_> = (1..=10)
-        .chain([15, 16, 17, 31, 32, 33, 35])
-        .map(|n| [0, n, 1 + n % 5])
-        .collect();
+    let orders = (1..=10).chain([15, 16, 17, 31, 32, 33, 35]);
+    let mut shapes: Vec<_> = orders.map(|n| [0, n, 1 + n % 5]).collect();
     shapes.extend([[0, 32, 33], [0, 50, 8], [0, 9, 40]]);
     use Routine::*;
     for routine in [Syrk, Herk, Syr2k, Her2k, Gemmt] {
@@ -160,4 +96,133 @@ fn substitutions(blas: &Blas) {
     for routine in [Routine::Trmm, Routine::Trsm] {
         sweep(blas, routine, &shapes);
     }
+}
+
+/// The tiles that programs get: on both sides of the sizes from which calls are cut.
+fn default_tiles(blas: &Blas) {
+    Blas::simulate_small_tiles(false);
+    use Routine::*;
+    for routine in ALL {
+        let shapes: &[_] = match routine {
+            Gemm | Symm | Hemm => &[[71, 70, 72], [73, 75, 70], [33, 120, 66], [130, 31, 65]],
+            Syrk | Herk | Syr2k | Her2k | Gemmt => &[[0, 63, 300], [0, 65, 330], [0, 131, 80]],
+            Trmm | Trsm => &[[110, 113, 0], [49, 300, 0]],
+        };
+        some_flags::<f64>(blas, routine, shapes);
+        some_flags::<Complex<f32>>(blas, routine, shapes);
+    }
+    // The blocked form.
+    for (index, case) in Case::all::<f64>(Trsm).into_iter().enumerate() {
+        let routine = if index % 2 == 0 { Trmm } else { Trsm };
+        let shape = if case.side == b'L' {
+            [1030, 2, 0]
+        } else {
+            [2, 1030, 0]
+        };
+        if index % 5 == 2 {
+            run::<f64>(
+                blas,
+                &Case {
+                    routine,
+                    shape,
+                    ..case
+                },
+            );
+        }
+    }
+}
+
+fn some_flags<T: Number>(blas: &Blas, routine: Routine, shapes: &[[usize; 3]]) {
+    for (turn, case) in Case::all::<T>(routine).into_iter().enumerate() {
+        let shape = shapes[turn % shapes.len()];
+        let gaps = [1, 0, turn % 2];
+        if turn % 3 == 0 || turn % 4 == 2 {
+            run::<T>(
+                blas,
+                &Case {
+                    shape,
+                    gaps,
+                    beta: BETAS[turn % BETAS.len()],
+                    ..case
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn any_case_is_right() {
+    on("any_case_is_right", "scipy-openblas32", |blas| {
+        let one = |case: Case, letter: usize| match letter {
+            0 => run::<f32>(blas, &case),
+            1 => run::<f64>(blas, &case),
+            2 => run::<Complex<f32>>(blas, &case),
+            _ => run::<Complex<f64>>(blas, &case),
+        };
+        let flags = |routine, letter| {
+            if letter < 2 {
+                Case::all::<f64>(routine)
+            } else {
+                Case::all::<Complex<f64>>(routine)
+            }
+        };
+        let factor = prop_oneof![Just((0.0, 0.0)), Just((1.0, 0.0)), (-2.0..2.0, -2.0..2.0)];
+        proptest!(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() }, |(
+            routine in 0..ALL.len(), flag in 0_usize..36, letter in 0_usize..4,
+            shape in [1_usize..40, 1_usize..40, 0_usize..40], gaps in [0_usize..4, 0_usize..4, 0_usize..4],
+            alpha in factor.clone(), beta in factor,
+        )| {
+            let cases = flags(ALL[routine], letter);
+            one(Case { shape, gaps, alpha, beta, ..cases[flag % cases.len()] }, letter);
+        });
+    });
+}
+
+/// With every other worker of the pool busy the grid is the same, and so are the bits; and with many callers at once.
+#[test]
+fn who_helps_does_not_matter() {
+    on("who_helps_does_not_matter", "scipy-openblas32", |blas| {
+        let cases: Vec<Case> = ALL
+            .iter()
+            .flat_map(|&routine| Case::all::<f64>(routine).into_iter().step_by(5))
+            .map(|case| Case {
+                shape: [37, 41, 29],
+                beta: (0.5, 0.0),
+                ..case
+            })
+            .collect();
+        let all = || -> Vec<_> {
+            let result = |case: &Case| {
+                let mut operands = case.operands::<f64>();
+                case.call(blas, &mut operands);
+                operands.c
+            };
+            cases.iter().map(result).collect()
+        };
+        let expected = all();
+        let same = |results: Vec<reference::Stored<f64>>| {
+            assert!(expected.iter().zip(&results).all(|(a, b)| a.same(b)));
+        };
+        let (busy, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        rayon::scope(|scope| {
+            for _ in 0..7 {
+                scope.spawn(|_| {
+                    busy.fetch_add(1, Ordering::SeqCst);
+                    while !over.load(Ordering::SeqCst) {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                });
+            }
+            while busy.load(Ordering::SeqCst) < 7 {
+                std::thread::yield_now();
+            }
+            same(all());
+            over.store(true, Ordering::SeqCst);
+        });
+        rayon::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|_| same(all()));
+            }
+        });
+    });
 }

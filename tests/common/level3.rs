@@ -9,7 +9,7 @@
     reason = "each test file uses a part of it; a test fails by panicking; sizes are small"
 )]
 
-use crate::reference::{Dense, Number, Stored, Wide, assert_close, sum};
+use crate::reference::{Dense, Number, Stored, Sum, Wide, assert_close};
 use num_complex::Complex;
 use threadctl::dispatch::Blas;
 
@@ -140,6 +140,11 @@ impl Case {
         !self.is_triangle() || inside(self.uplo, row, col)
     }
 
+    /// How many products are added up in an element, where that is an argument.
+    fn depth(&self) -> Option<usize> {
+        (self.is_triangle() || self.routine == Gemm).then_some(self.shape[2])
+    }
+
     /// The order of the matrix of which one triangle is stored.
     fn order(&self) -> usize {
         self.shape[usize::from(self.side == b'R')]
@@ -223,6 +228,12 @@ impl Case {
         let what = format!("{self:?} of {}", T::LETTER);
         after.assert_untouched(&before.c, |row, col| self.is_meant(row, col), &what);
         let (alpha, beta) = (self.alpha::<T>().wide(), self.beta::<T>().wide());
+        let nothing_to_add = alpha == Wide::ZERO || (self.depth() == Some(0));
+        let in_place = matches!(self.routine, Trmm | Trsm);
+        if nothing_to_add && beta == Wide::ONE && !in_place {
+            assert!(after.same(&before.c), "{what}: not left as it was");
+            return;
+        }
         let a = self.understood(&before.a);
         let flip = if self.hermitian() { b'C' } else { b'T' };
         let (old, new) = (before.c.dense(), after.dense());
@@ -250,16 +261,16 @@ impl Case {
             Trsm if self.side == b'L' => (vec![(Wide::ONE, a, new.clone())], Some(old.clone())),
             Trsm => (vec![(Wide::ONE, new.clone(), a)], Some(old.clone())),
         };
-        let terms: Vec<_> = terms.iter().map(|(f, l, r)| (*f, l, r)).collect();
-        let depth: usize = terms.iter().map(|(_, left, _)| left.cols).sum();
-        let scaled = !matches!(self.routine, Trmm | Trsm) && beta != Wide::ZERO;
+        let sum = Sum::new(&terms);
+        let depth = sum.depth();
+        let scaled = !in_place && beta != Wide::ZERO;
         for col in 0..after.cols {
             for row in 0..after.rows {
                 if !self.is_meant(row, col) {
                     continue;
                 }
-                let what = format!("{what} [{row}, {col}]");
-                let (mut value, mut size) = sum(&terms, row, col);
+                let what = || format!("{what} [{row}, {col}]");
+                let (mut value, mut size) = sum.at(row, col);
                 if let Some(goal) = &goal {
                     let goal = alpha * goal.at(row, col).unwrap();
                     assert_close::<T>(goal, (value, size + goal.l1_norm()), depth, &what);
@@ -277,7 +288,11 @@ impl Case {
                 let got = new.at(row, col).unwrap();
                 if real_diagonal {
                     value.im = 0.0;
-                    assert!(got.im == 0.0, "{what}: {got} on the diagonal is not real");
+                    assert!(
+                        got.im == 0.0,
+                        "{}: {got} on the diagonal is not real",
+                        what()
+                    );
                 }
                 assert_close::<T>(got, (value, size), depth, &what);
             }

@@ -238,41 +238,90 @@ impl Dense {
             }),
         }
     }
+
+    /// Its rows, or its columns, one after the other: real and imaginary parts, and whether they are looked at.
+    fn lines(&self, columns: bool) -> Vec<[f64; 3]> {
+        let (lines, len) = if columns {
+            (self.cols, self.rows)
+        } else {
+            (self.rows, self.cols)
+        };
+        (0..lines * len)
+            .map(|i| (i / len, i % len))
+            .map(|(line, k)| {
+                if columns {
+                    self.at(k, line)
+                } else {
+                    self.at(line, k)
+                }
+            })
+            .map(|value| value.map_or([0.0; 3], |value| [value.re, value.im, 1.0]))
+            .collect()
+    }
 }
 
-/// A sum of products with factors, element by element: its value, and the sum of what was added in absolute values.
-pub fn sum(terms: &[(Wide, &Dense, &Dense)], row: usize, col: usize) -> (Wide, f64) {
-    let (mut value, mut size) = (Wide::ZERO, 0.0);
-    for (factor, left, right) in terms {
-        if *factor == Wide::ZERO {
-            continue;
-        }
-        assert_eq!(left.cols, right.rows);
-        let (mut dot, mut dot_size) = (Wide::ZERO, 0.0);
-        for k in 0..left.cols {
-            if let (Some(a), Some(b)) = (left.at(row, k), right.at(k, col)) {
-                dot += a * b;
-                dot_size += a.l1_norm() * b.l1_norm();
-            }
-        }
-        value += factor * dot;
-        size += factor.l1_norm() * dot_size;
+/// A sum of products with factors.
+pub struct Sum(Vec<(Wide, usize, Vec<[f64; 3]>, Vec<[f64; 3]>)>);
+
+impl Sum {
+    /// Of which each is a factor, and two matrices. Those with the factor 0 are not looked at.
+    pub fn new(terms: &[(Wide, Dense, Dense)]) -> Self {
+        let terms = terms.iter().filter(|(factor, ..)| *factor != Wide::ZERO);
+        let lines = terms.map(|(factor, left, right)| {
+            assert_eq!(left.cols, right.rows);
+            (*factor, left.cols, left.lines(false), right.lines(true))
+        });
+        Sum(lines.collect())
     }
-    (value, size)
+
+    /// How many products are added up.
+    pub fn depth(&self) -> usize {
+        self.0.iter().map(|(_, depth, ..)| depth).sum()
+    }
+
+    /// An element: its value, and the sum of what was added in absolute values.
+    pub fn at(&self, row: usize, col: usize) -> (Wide, f64) {
+        let (mut value, mut size) = (Wide::ZERO, 0.0);
+        for (factor, depth, left, right) in &self.0 {
+            // In plain numbers: these loops are most of what tests that are not optimised do.
+            let (mut re, mut im, mut sizes) = (0.0, 0.0, 0.0);
+            let (left, right) = (&left[row * depth..], &right[col * depth..]);
+            let mut k = 0;
+            while k < *depth {
+                let ([a, b, a_is], [c, d, c_is]) = (left[k], right[k]);
+                if a_is != 0.0 && c_is != 0.0 {
+                    re += a * c - b * d;
+                    im += a * d + b * c;
+                    sizes += (a.abs() + b.abs()) * (c.abs() + d.abs());
+                }
+                k += 1;
+            }
+            value += factor * Complex::new(re, im);
+            size += factor.l1_norm() * sizes;
+        }
+        (value, size)
+    }
 }
 
 /// Asserts that a sum of `depth` products of numbers of type `T` is what it should be.
-pub fn assert_close<T: Number>(got: Wide, (value, size): (Wide, f64), depth: usize, what: &str) {
+pub fn assert_close<T: Number>(
+    got: Wide,
+    (value, size): (Wide, f64),
+    depth: usize,
+    what: &dyn Fn() -> String,
+) {
     if !value.re.is_finite() || !value.im.is_finite() {
         assert!(
             !got.re.is_finite() || !got.im.is_finite(),
-            "{what}: {got} where {value} is expected"
+            "{}: {got} where {value} is expected",
+            what()
         );
         return;
     }
     let allowed = 4.0 * (depth as f64 + 4.0) * T::EPSILON * size + f64::MIN_POSITIVE;
     assert!(
         (got - value).l1_norm() <= allowed,
-        "{what}: {got} is not {value} up to {allowed:e}"
+        "{}: {got} is not {value} up to {allowed:e}",
+        what()
     );
 }

@@ -9,7 +9,7 @@
 //! from inside the region finds it settled. What it had begun before the region, and the parts of that, run as they were.
 
 use super::share::width;
-use crate::cores::workers::Workers;
+use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Plan, ProcessGuard, Shortfall, ThreadGuard};
 use crate::runtime::runtimes;
@@ -252,18 +252,19 @@ fn settle() {
 pub struct Pool(ThreadPool);
 
 impl Pool {
-    /// A pool of so many workers: see [`Workers`].
+    /// A pool of so many workers: see [`Width`].
     ///
     /// # Errors
-    /// [`ErrorKind::System`] when the threads cannot be started.
+    /// [`ErrorKind::InvalidLimit`] for 0, [`ErrorKind::System`] when the threads cannot be started.
     ///
     /// ```
     /// let two = threadctl::Workers::try_from(2)?;
     /// assert!(threadctl::dispatch::Pool::new(two)?.rayon().current_num_threads() <= 2);
     /// # Ok::<(), threadctl::Error>(())
     /// ```
-    pub fn new(workers: Workers<'_>) -> Result<Self> {
-        builder(workers).build().map(Pool).map_err(|why| {
+    pub fn new(workers: impl Width) -> Result<Self> {
+        let workers = workers.number();
+        builder(workers)?.build().map(Pool).map_err(|why| {
             Error::new(
                 ErrorKind::System,
                 format!("a pool of {workers} workers: {why}"),
@@ -274,7 +275,7 @@ impl Pool {
     /// Makes the global pool of rayon: see [`Pool::new`]. Work in it runs in a region where the program begins one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] when the global pool is running already, [`ErrorKind::System`] when the threads cannot be
+    /// [`ErrorKind::InvalidLimit`] for 0, [`ErrorKind::Unsupported`] when the global pool is running already, [`ErrorKind::System`] when the threads cannot be
     /// started.
     ///
     /// ```
@@ -282,8 +283,9 @@ impl Pool {
     /// assert_eq!(rayon::current_num_threads(), threadctl::cores().count() as usize);
     /// # Ok::<(), threadctl::Error>(())
     /// ```
-    pub fn build_global(workers: Workers<'_>) -> Result<()> {
-        builder(workers).build_global().map_err(|why| {
+    pub fn build_global(workers: impl Width) -> Result<()> {
+        let workers = workers.number();
+        builder(workers)?.build_global().map_err(|why| {
             let kind = if std::error::Error::source(&why).is_some() {
                 ErrorKind::System
             } else {
@@ -325,10 +327,15 @@ impl Pool {
     }
 }
 
-fn builder(workers: Workers<'_>) -> ThreadPoolBuilder {
-    let threads = workers.resolve(crate::cores().count_for("rayon"));
-    ThreadPoolBuilder::new()
-        .num_threads(usize::try_from(threads).unwrap_or(1))
+fn builder(workers: u32) -> Result<ThreadPoolBuilder> {
+    if workers == 0 {
+        return Err(Error::new(
+            ErrorKind::InvalidLimit,
+            "a pool of 0 workers: it needs at least 1",
+        ));
+    }
+    Ok(ThreadPoolBuilder::new()
+        .num_threads(usize::try_from(workers).unwrap_or(usize::MAX))
         // A worker that is born inside a region.
-        .start_handler(|_| settle())
+        .start_handler(|_| settle()))
 }

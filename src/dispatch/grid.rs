@@ -90,3 +90,71 @@ impl Grid {
         (self.rows.part(index % down), self.cols.part(index / down))
     }
 }
+
+/// A triangle cut into strips of about the same area, the last ones smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wedge {
+    len: usize,
+    large: usize,
+    parts: usize,
+    step: usize,
+    growing: bool,
+}
+
+impl Wedge {
+    /// `len` lines, of 1, 2, ... elements if `growing`, else of ..., 2, 1: in `large` strips of together three quarters of
+    /// the area and as many for the rest, that begin at multiples of `step`.
+    pub fn tapered(len: usize, large: usize, step: usize, growing: bool) -> Self {
+        Wedge {
+            len,
+            large,
+            parts: if large > 1 && len > step {
+                2 * large
+            } else {
+                usize::from(len > 0)
+            },
+            step,
+            growing,
+        }
+    }
+
+    /// How many strips there are. Some may be empty.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// The lines of one of them.
+    pub fn part(&self, index: usize) -> Range<usize> {
+        // The widest lines first, so that the small strips are those at the point.
+        let (start, end) = (
+            self.line(self.parts - index - 1),
+            self.line(self.parts - index),
+        );
+        if self.growing {
+            start..end
+        } else {
+            self.len - end..self.len - start
+        }
+    }
+
+    /// Where the strip with that number begins, counted from the point of the triangle.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place for a cut need not be exact, and is between 0 and the length"
+    )]
+    fn line(&self, index: usize) -> usize {
+        if index == 0 || index >= self.parts {
+            return if index == 0 { 0 } else { self.len };
+        }
+        let small = self.parts - self.large;
+        let share = if index <= small {
+            index as f64 / (4 * small) as f64
+        } else {
+            0.25 + 0.75 * (index - small) as f64 / self.large as f64
+        };
+        let line = (self.len as f64 * share.sqrt()) as usize;
+        line.next_multiple_of(self.step.max(1)).min(self.len)
+    }
+}

@@ -5,6 +5,8 @@
 mod backend;
 mod check;
 mod grid;
+mod level1;
+mod level2;
 mod level3;
 mod policy;
 mod ptr;
@@ -12,6 +14,7 @@ mod region;
 mod run;
 mod scalar;
 pub mod share;
+mod strided;
 
 use std::ops::Range;
 
@@ -19,6 +22,8 @@ pub use backend::Blas;
 #[doc(hidden)]
 pub use backend::Tables;
 pub use region::{Pool, Region, region, region_in};
+#[doc(hidden)]
+pub use run::simulate_thresholds;
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};
 

@@ -6,6 +6,7 @@
 mod product;
 mod table;
 mod triangle;
+pub(super) mod vector;
 
 pub(super) use product::{Substitution, along, batch, product, substitution, turned};
 pub(super) use table::{simulate_small_tiles, tiny};

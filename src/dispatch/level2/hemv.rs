@@ -1,0 +1,217 @@
+//! symv, hemv: tiles are strips of columns of the triangle that is stored. Each element beside the diagonal is used twice,
+//! for its own place and for its mirror image, while it is in the cache.
+
+use super::{Block, Copies, Matrix};
+use crate::dispatch::backend::Blas;
+use crate::dispatch::check::{Trans, letter};
+use crate::dispatch::grid::Cut;
+use crate::dispatch::policy::vector::{self as policy, Routine};
+use crate::dispatch::ptr::Shared;
+use crate::dispatch::scalar::Scalar;
+use crate::dispatch::strided::Strided;
+use crate::error::Result;
+use std::ops::Range;
+
+impl Blas {
+    /// y = alpha A x + beta y, A symmetric with one triangle stored, for real elements.
+    ///
+    /// # Errors
+    /// As for [`gemv`](Blas::gemv).
+    ///
+    /// # Safety
+    /// As for [`gemv`](Blas::gemv).
+    ///
+    /// ```
+    /// let product = |blas: &threadctl::dispatch::Blas, a: &[f64; 4], x: &[f64; 2]| {
+    ///     let mut y = [0.0; 2];
+    ///     // SAFETY: a 2x2 matrix, and two elements each.
+    ///     unsafe { blas.symv(b'U', 2, 1.0, a.as_ptr(), 2, x.as_ptr(), 1, 0.0, y.as_mut_ptr(), 1) }?;
+    ///     threadctl::Result::Ok(y)
+    /// };
+    /// # let _ = product;
+    /// ```
+    #[expect(clippy::too_many_arguments, reason = "BLAS has them")]
+    pub unsafe fn symv<T: Scalar<Real = T>>(
+        &self,
+        uplo: u8,
+        n: isize,
+        alpha: T,
+        a: *const T,
+        lda: isize,
+        x: *const T,
+        incx: isize,
+        beta: T,
+        y: *mut T,
+        incy: isize,
+    ) -> Result<()> {
+        // SAFETY: our caller's promise, handed on.
+        unsafe { self.hemv(uplo, n, alpha, a, lda, x, incx, beta, y, incy) }
+    }
+
+    /// y = alpha A x + beta y, A Hermitian with one triangle stored, for any elements; the imaginary parts of the diagonal
+    /// are taken for 0.
+    ///
+    /// # Errors
+    /// As for [`gemv`](Blas::gemv).
+    ///
+    /// # Safety
+    /// As for [`gemv`](Blas::gemv).
+    ///
+    /// ```
+    /// use num_complex::Complex;
+    /// let product = |blas: &threadctl::dispatch::Blas, a: &[Complex<f64>; 4], x: &[Complex<f64>; 2]| {
+    ///     let (one, zero) = (Complex::new(1.0, 0.0), Complex::new(0.0, 0.0));
+    ///     let mut y = [zero; 2];
+    ///     // SAFETY: a 2x2 matrix, and two elements each.
+    ///     unsafe { blas.hemv(b'U', 2, one, a.as_ptr(), 2, x.as_ptr(), 1, zero, y.as_mut_ptr(), 1) }?;
+    ///     threadctl::Result::Ok(y)
+    /// };
+    /// # let _ = product;
+    /// ```
+    #[expect(clippy::too_many_arguments, reason = "BLAS has them")]
+    pub unsafe fn hemv<T: Scalar>(
+        &self,
+        uplo: u8,
+        n: isize,
+        alpha: T,
+        a: *const T,
+        lda: isize,
+        x: *const T,
+        incx: isize,
+        beta: T,
+        y: *mut T,
+        incy: isize,
+    ) -> Result<()> {
+        let kernels = self.kernels::<T>();
+        self.check("hemv", &[n, lda, incx, incy])?;
+        // SAFETY: our caller's promise, handed on.
+        let through = || unsafe { kernels.hemv(uplo, n, alpha, a, lda, x, incx, beta, y, incy) };
+        if n.saturating_mul(n) <= self.alone(Routine::Hemv) {
+            return self.tiny(through);
+        }
+        let plan = (|| {
+            let a = Matrix::new(a, n, n, lda)?;
+            let upper = letter(uplo, [b'U', b'L'])?;
+            let (x, y) = (
+                Strided::input(x, a.rows, incx)?,
+                Strided::output(y, a.rows, incy)?,
+            );
+            if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
+                return None;
+            }
+            let from = self.from(Routine::Hemv);
+            let strips = self.shared(|width| policy::triangle::<T>(a.rows, upper, width, from))?;
+            let block = |flag, trans| Block {
+                kernels,
+                a,
+                flag,
+                trans,
+            };
+            let stored = block(b'N', Trans::No);
+            let mirrored = block(b'C', Trans::Conjugated);
+            Some((
+                strips,
+                Triangle {
+                    uplo,
+                    upper,
+                    alpha,
+                    stored,
+                    mirrored,
+                    x,
+                },
+                y,
+            ))
+        })();
+        let Some((strips, triangle, y)) = plan else {
+            return self.through(through);
+        };
+        let nothing = (Shared::input(a), Shared::input(x));
+        let mut copies = Copies::new(strips.parts(), y.len());
+        let elements = copies.shared();
+        self.tiles(strips.parts(), &|strip| {
+            // SAFETY: each has a copy of its own.
+            unsafe { triangle.multiply(&strips.part(strip), elements.at_mut(strip * y.len())) };
+        });
+        // y = beta y first, by the library's own rules for that, then the copies in their order.
+        let parts = Cut::even(y.len(), 2 * strips.parts(), policy::SUMMED);
+        self.tiles(parts.parts(), &|part| {
+            let range = parts.part(part);
+            // SAFETY: a part of y that no other tile has; with alpha = 0 nothing of A and x is read.
+            unsafe {
+                let (a, x, to) = (nothing.0.at(0), nothing.1.at(0), y.part(&range));
+                kernels.gemv(
+                    b'N',
+                    range.len() as isize,
+                    1,
+                    T::ZERO,
+                    a,
+                    lda.max(n),
+                    x,
+                    1,
+                    beta,
+                    to,
+                    incy,
+                );
+                copies.add(kernels, &range, &y);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The triangle that is stored, and what it is multiplied by.
+struct Triangle<'kernels, T> {
+    uplo: u8,
+    upper: bool,
+    alpha: T,
+    stored: Block<'kernels, T>,
+    mirrored: Block<'kernels, T>,
+    x: Strided<T>,
+}
+
+impl<T: Scalar> Triangle<'_, T> {
+    /// Adds to y what these columns and their mirror images give.
+    ///
+    /// # Safety
+    /// The columns are in the matrix, and y is as long as it, for us alone.
+    unsafe fn multiply(&self, cols: &Range<usize>, y: *mut T) {
+        let (a, inc) = (&self.stored.a, self.x.inc());
+        let mut start = cols.start;
+        while start < cols.end {
+            let few = start..cols.end.min(start + policy::MIRRORED_COLUMNS);
+            start = few.end;
+            // SAFETY: a block on the diagonal, and the same elements of x and y.
+            unsafe {
+                let (on, x, y) = (
+                    a.at(few.start, few.start),
+                    self.x.part(&few),
+                    y.add(few.start),
+                );
+                let (n, ld) = (few.len() as isize, a.ld as isize);
+                self.stored
+                    .kernels
+                    .hemv(self.uplo, n, self.alpha, on, ld, x, inc, T::ONE, y, 1);
+            }
+            let beside = if self.upper {
+                0..few.start
+            } else {
+                few.end..a.rows
+            };
+            let mut start = beside.start;
+            while start < beside.end {
+                let rows = start..beside.end.min(start + policy::MIRRORED_ROWS);
+                start = rows.end;
+                // SAFETY: as above, for a block that is not on the diagonal.
+                unsafe {
+                    let (x_rows, x_cols) = (self.x.part(&rows), self.x.part(&few));
+                    let (y_rows, y_cols) = (y.add(rows.start), y.add(few.start));
+                    let (x_rows, x_cols) = ((x_rows.cast_const(), inc), (x_cols.cast_const(), inc));
+                    self.stored
+                        .gemv((&rows, &few), self.alpha, x_cols, T::ONE, (y_rows, 1));
+                    self.mirrored
+                        .gemv((&few, &rows), self.alpha, x_rows, T::ONE, (y_cols, 1));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! trsv: the unknowns of a block on the diagonal are solved for, then tiles tell those that remain.
+
+use super::{Block, Matrix};
+use crate::dispatch::backend::Blas;
+use crate::dispatch::check::{Trans, letter};
+use crate::dispatch::policy::vector::{self as policy, Routine};
+use crate::dispatch::scalar::Scalar;
+use crate::dispatch::share::width;
+use crate::dispatch::strided::Strided;
+use crate::error::Result;
+
+impl Blas {
+    /// Solves op(A) y = x, A triangular, y in x's place; with `diag` `b'U'` A's diagonal is taken for ones.
+    ///
+    /// # Errors
+    /// As for [`gemv`](Blas::gemv).
+    ///
+    /// # Safety
+    /// As for [`trmv`](Blas::trmv).
+    ///
+    /// ```
+    /// let solve = |blas: &threadctl::dispatch::Blas, a: &[f64; 4], x: &mut [f64; 2]| {
+    ///     // SAFETY: a 2x2 matrix, and two elements.
+    ///     unsafe { blas.trsv(b'U', b'N', b'N', 2, a.as_ptr(), 2, x.as_mut_ptr(), 1) }
+    /// };
+    /// # let _ = solve;
+    /// ```
+    #[expect(clippy::too_many_arguments, reason = "BLAS has them")]
+    pub unsafe fn trsv<T: Scalar>(
+        &self,
+        uplo: u8,
+        trans: u8,
+        diag: u8,
+        n: isize,
+        a: *const T,
+        lda: isize,
+        x: *mut T,
+        incx: isize,
+    ) -> Result<()> {
+        let kernels = self.kernels::<T>();
+        self.check("trsv", &[n, lda, incx])?;
+        // SAFETY: our caller's promise, handed on.
+        let through = || unsafe { kernels.trsv(uplo, trans, diag, n, a, lda, x, incx) };
+        if n.saturating_mul(n) <= self.alone(Routine::Trsv) {
+            return self.tiny(through);
+        }
+        let plan = (|| {
+            let a = Matrix::new(a, n, n, lda)?;
+            let t = Trans::read(trans)?;
+            let upper = letter(uplo, [b'U', b'L'])? == (t == Trans::No);
+            letter(diag, [b'U', b'N'])?;
+            let x = Strided::output(x, a.rows, incx)?;
+            if !x.apart_from([a.span()]) {
+                return None;
+            }
+            let from = self.from(Routine::Trsv);
+            let blocks = self.shared(|width| policy::trsv::<T>(a.rows, width, from))?;
+            let block = Block {
+                kernels,
+                a,
+                flag: trans,
+                trans: t,
+            };
+            Some((blocks, upper, block, x))
+        })();
+        let Some((blocks, upper, block, x)) = plan else {
+            return self.through(through);
+        };
+        let width = width();
+        for step in 0..blocks.parts() {
+            let solved = blocks.part(if upper {
+                blocks.parts() - 1 - step
+            } else {
+                step
+            });
+            let rest = if upper {
+                0..solved.start
+            } else {
+                solved.end..x.len()
+            };
+            let size = solved.len() as isize;
+            // SAFETY: a block on the diagonal, and its unknowns.
+            let from = unsafe {
+                let _held = self.held();
+                let (on, from) = (block.a.at(solved.start, solved.start), x.part(&solved));
+                kernels.trsv(uplo, trans, diag, size, on, lda, from, incx);
+                Strided::input(from, solved.len(), incx)
+            };
+            let Some(from) = from else { continue };
+            let cut = policy::told(block.trans, rest.len(), width);
+            self.tiles(cut.parts(), &|tile| {
+                let part = cut.part(tile);
+                let rows = rest.start + part.start..rest.start + part.end;
+                // SAFETY: unknowns that remain and that no other tile has; nobody writes to the solved ones.
+                unsafe {
+                    let known = (from.part(&(0..solved.len())).cast_const(), incx);
+                    let to = (x.part(&rows), incx);
+                    block.gemv((&rows, &solved), -T::ONE, known, T::ONE, to);
+                }
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! Levels 1 and 2: from which size on a call is shared, and in which parts.
+//!
+//! These routines compute as fast as memory delivers. Operands that lie in the caller's own cache are read faster there
+//! than another core could fetch them, so sharing begins where they do not fit it any more.
+
+use crate::dispatch::check::Trans;
+use crate::dispatch::grid::{Cut, Grid, Wedge};
+use crate::dispatch::scalar::Scalar;
+use std::mem::size_of;
+
+/// The routines of levels 1 and 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routine {
+    Axpy,
+    Axpby,
+    Scal,
+    Copy,
+    Swap,
+    Dot,
+    Nrm2,
+    Asum,
+    Iamax,
+    Gemv,
+    Ger,
+    Hemv,
+    Her,
+    Trmv,
+    Trsv,
+}
+
+/// What is known of a routine.
+struct Row {
+    routine: Routine,
+    name: &'static str,
+    /// Up to so many elements of the vector or of the matrix no library starts threads of its own, so it need not be held.
+    alone: usize,
+    /// From so many bytes on, of the vector or of the matrix, the call is shared.
+    shared: usize,
+}
+
+const KIB: usize = 1 << 10;
+
+/// In the order of [`Routine`]. `alone`: OpenBLAS 0.3.21's own thresholds are the lowest known, of 10,000 elements at
+/// level 1; from 4,096 to 9,216 for gemv and ger; none at all for zhemv, zher and the triangular ones.
+const TABLE: [Row; 15] = [
+    row(Routine::Axpy, "axpy", 4096, 512 * KIB),
+    row(Routine::Axpby, "axpby", 4096, 512 * KIB),
+    row(Routine::Scal, "scal", 4096, 1024 * KIB),
+    row(Routine::Copy, "copy", 4096, 1024 * KIB),
+    row(Routine::Swap, "swap", 4096, 512 * KIB),
+    row(Routine::Dot, "dot", 4096, 512 * KIB),
+    row(Routine::Nrm2, "nrm2", 4096, 512 * KIB),
+    row(Routine::Asum, "asum", 4096, 1024 * KIB),
+    row(Routine::Iamax, "iamax", 4096, 1024 * KIB),
+    row(Routine::Gemv, "gemv", 2048, 512 * KIB),
+    row(Routine::Ger, "ger", 2048, 512 * KIB),
+    row(Routine::Hemv, "hemv", 0, 512 * KIB),
+    row(Routine::Her, "her", 0, 512 * KIB),
+    row(Routine::Trmv, "trmv", 0, 512 * KIB),
+    row(Routine::Trsv, "trsv", 0, 4096 * KIB),
+];
+
+const fn row(routine: Routine, name: &'static str, alone: usize, shared: usize) -> Row {
+    Row {
+        routine,
+        name,
+        alone,
+        shared,
+    }
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < TABLE.len() {
+        assert!(TABLE[index].routine as usize == index);
+        index += 1;
+    }
+};
+
+impl Routine {
+    /// Its name without the letter of the type.
+    pub fn name(self) -> &'static str {
+        TABLE[self as usize].name
+    }
+
+    /// Up to so many elements no library starts threads.
+    #[inline]
+    pub fn alone(self) -> usize {
+        TABLE[self as usize].alone
+    }
+
+    /// From so many bytes on it is shared.
+    pub fn shared(self) -> usize {
+        TABLE[self as usize].shared
+    }
+}
+
+/// Parts of vectors begin at multiples of so many elements, so that kernels keep their alignment.
+const STEP: usize = 64;
+/// The shortest piece of a column that is worth a part of its own.
+const ROWS: usize = 256;
+/// The fewest columns that are.
+const COLUMNS: usize = 8;
+
+/// How many may take part where each should have half of what is worth sharing at all; `None`: it is not.
+fn parts<T>(elements: usize, width: usize, shared: usize) -> Option<usize> {
+    let bytes = elements.saturating_mul(size_of::<T>());
+    (width > 1 && bytes >= shared).then(|| width.min(bytes / (shared / 2).max(1)))
+}
+
+/// The parts of vectors of n elements.
+pub(crate) fn stretch<T: Scalar>(n: usize, width: usize, shared: usize) -> Option<Cut> {
+    let cut = Cut::tapered(n, parts::<T>(n, width, shared)?, STEP);
+    (cut.parts() > 1).then_some(cut)
+}
+
+/// How a product of a matrix by a vector is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Product {
+    /// Each tile has a part of the result.
+    Result(Cut),
+    /// Each tile has a part of the sum that every element of the result is.
+    Sum(Cut),
+}
+
+/// How y = op(A) x is cut, for a result of `rows` elements, each a sum of `cols` products.
+pub(crate) fn gemv<T: Scalar>(
+    trans: Trans,
+    (rows, cols): (usize, usize),
+    width: usize,
+    shared: usize,
+) -> Option<Product> {
+    let parts = parts::<T>(rows.saturating_mul(cols), width, shared)?;
+    let (least_row, least_col) = trans.stored(ROWS, COLUMNS);
+    let (down, across) = (parts.min(rows / least_row), parts.min(cols / least_col));
+    if down >= across && down > 1 {
+        Some(Product::Result(Cut::tapered(rows, down, COLUMNS)))
+    } else if across > 1 {
+        Some(Product::Sum(Cut::tapered(cols, across, COLUMNS)))
+    } else {
+        None
+    }
+}
+
+/// The tiles of an m x n matrix whose elements are all changed alike: columns, where they are enough.
+pub(crate) fn ger<T: Scalar>(m: usize, n: usize, width: usize, shared: usize) -> Option<Grid> {
+    let parts = parts::<T>(m.saturating_mul(n), width, shared)?;
+    let (down, across) = (parts.min(m / ROWS), parts.min(n / COLUMNS));
+    if across >= down && across > 1 {
+        Some(Grid {
+            rows: Cut::whole(m),
+            cols: Cut::tapered(n, across, COLUMNS),
+        })
+    } else if down > 1 {
+        Some(Grid {
+            rows: Cut::tapered(m, down, STEP),
+            cols: Cut::whole(n),
+        })
+    } else {
+        None
+    }
+}
+
+/// The strips of a triangle of n x n elements, whose lines grow from the first to the last or shrink.
+pub(crate) fn triangle<T: Scalar>(
+    n: usize,
+    growing: bool,
+    width: usize,
+    shared: usize,
+) -> Option<Wedge> {
+    let parts = parts::<T>(n.saturating_mul(n), width, shared)?.min(n / COLUMNS);
+    let wedge = Wedge::tapered(n, parts, COLUMNS, growing);
+    (wedge.parts() > 1).then_some(wedge)
+}
+
+/// How many unknowns are solved for before the others are told.
+const SOLVED: usize = 256;
+
+/// The blocks of a triangular system of n unknowns; `None`: undivided.
+pub(crate) fn trsv<T: Scalar>(n: usize, width: usize, shared: usize) -> Option<Cut> {
+    parts::<T>(n.saturating_mul(n), width, shared)?;
+    // Small ones, where a test asks for sharing at any size.
+    let step = if n < 4 * SOLVED { COLUMNS } else { SOLVED };
+    let cut = Cut::even(n, n.div_ceil(step), step);
+    (cut.parts() > 1).then_some(cut)
+}
+
+/// The parts of what has to be told to so many unknowns.
+pub(crate) fn told(trans: Trans, unknowns: usize, width: usize) -> Cut {
+    let (row, _) = trans.stored(ROWS, COLUMNS);
+    Cut::tapered(unknowns, width.min(unknowns / row).max(1), COLUMNS)
+}
+
+/// The largest blocks beside a diagonal that stay in a core's own cache until their mirror image has been taken.
+pub(crate) const MIRRORED_COLUMNS: usize = 64;
+/// As above.
+pub(crate) const MIRRORED_ROWS: usize = 512;
+
+/// Sums of so many elements of copies are worth a tile.
+pub(crate) const SUMMED: usize = 1024;

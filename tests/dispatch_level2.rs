@@ -11,7 +11,10 @@ mod common;
 mod operands;
 
 use num_complex::Complex;
-use operands::{Number, Operand, Wide, assert_close, factor, repeated, undivided};
+use operands::{
+    Number, Operand, Wide, assert_close, assert_product, everything, factor, op, product, repeated,
+    same, triangle, undivided,
+};
 use threadctl::dispatch::{Blas, Scalar, simulate_thresholds};
 
 /// Rows and columns: around what parts begin at, long, wide, and both.
@@ -83,58 +86,6 @@ libraries! {
             }
         }
     };
-}
-
-fn everything(_: usize, _: usize) -> bool {
-    true
-}
-
-/// The triangle that `uplo` says is stored.
-fn triangle(uplo: u8) -> impl Fn(usize, usize) -> bool {
-    move |row, col| if uplo == b'U' { row <= col } else { row >= col }
-}
-
-/// An element of op(A), from one of A.
-fn op<'a>(
-    trans: u8,
-    a: impl Fn(usize, usize) -> Wide + 'a,
-) -> Box<dyn Fn(usize, usize) -> Wide + 'a> {
-    match trans {
-        b'N' => Box::new(a),
-        b'T' => Box::new(move |row, col| a(col, row)),
-        _ => Box::new(move |row, col| a(col, row).conj()),
-    }
-}
-
-/// The elements of alpha A x + beta y, and how large the terms of each are together.
-fn product(
-    alpha: Wide,
-    a: impl Fn(usize, usize) -> Wide,
-    x: &[Wide],
-    beta: Wide,
-    y: &[Wide],
-) -> Vec<(Wide, f64)> {
-    let element = |row: usize| {
-        let start = if beta == Wide::ZERO {
-            Wide::ZERO
-        } else {
-            beta * y[row]
-        };
-        let mut sum = (start, start.norm());
-        for (col, x) in x.iter().enumerate() {
-            let term = alpha * a(row, col) * x;
-            sum = (sum.0 + term, sum.1 + term.norm());
-        }
-        sum
-    };
-    (0..y.len()).map(element).collect()
-}
-
-fn assert_product<T: Number>(what: &str, got: &[Wide], expected: &[(Wide, f64)], terms: usize) {
-    for (index, (got, (expected, size))) in got.iter().zip(expected).enumerate() {
-        let what = format!("{what} [{index}]");
-        assert_close::<T>(&what, *got, *expected, terms, *size);
-    }
 }
 
 fn gemv<T: Number>(blas: &Blas) {
@@ -419,12 +370,6 @@ fn one_triangular<T: Number>(blas: &Blas, [uplo, trans, diag]: [u8; 3], n: usize
     }
 }
 
-/// Equal numbers, or both no number.
-fn same(one: Wide, other: Wide) -> bool {
-    let same = |one: f64, other: f64| one == other || one.is_nan() && other.is_nan();
-    same(one.re, other.re) && same(one.im, other.im)
-}
-
 /// What tiles must make as the undivided library makes it: alpha = 0, which reads nothing and keeps or clears y; an
 /// infinity and a NaN among numbers; increments and flags that no tile covers; operands that overlap.
 fn special_values<T: Number>(blas: &Blas) {
@@ -447,10 +392,10 @@ fn special_values<T: Number>(blas: &Blas) {
     ] {
         let (a, x, square) = (&a, &x, &square);
         // SAFETY, here and below: operands of these sizes; n <= m.
-        runs.push((
-            "gemv",
-            Box::new(move |y| unsafe {
-                let to = y.ptr_mut();
+        let gemv = move |y: &mut Operand<T>| {
+            let to = y.ptr_mut();
+            // SAFETY: operands of these sizes.
+            unsafe {
                 blas.gemv(
                     b'N',
                     rows,
@@ -464,18 +409,16 @@ fn special_values<T: Number>(blas: &Blas) {
                     to,
                     1,
                 )
-                .unwrap();
-            }),
-        ));
-        // SAFETY: as above.
-        runs.push((
-            "hemv",
-            Box::new(move |y| unsafe {
-                let (from, ld, to) = (square.ptr(), square.step, y.ptr_mut());
-                blas.hemv(b'L', cols, alpha, from, ld, x.ptr(), 1, beta, to, 1)
-                    .unwrap();
-            }),
-        ));
+            }
+            .unwrap();
+        };
+        let hemv = move |y: &mut Operand<T>| {
+            let (from, ld, to) = (square.ptr(), square.step, y.ptr_mut());
+            // SAFETY: operands of these sizes; n <= m.
+            unsafe { blas.hemv(b'L', cols, alpha, from, ld, x.ptr(), 1, beta, to, 1) }.unwrap();
+        };
+        runs.push(("gemv", Box::new(gemv)));
+        runs.push(("hemv", Box::new(hemv)));
     }
     for (name, run) in runs {
         let what = format!("{}{name} special", T::LETTER);

@@ -264,6 +264,65 @@ pub fn assert_close<T: Number>(what: &str, got: Wide, expected: Wide, terms: usi
     );
 }
 
+/// For matrices of which everything is stored.
+pub fn everything(_: usize, _: usize) -> bool {
+    true
+}
+
+/// The triangle that `uplo` says is stored.
+pub fn triangle(uplo: u8) -> impl Fn(usize, usize) -> bool {
+    move |row, col| if uplo == b'U' { row <= col } else { row >= col }
+}
+
+/// An element of op(A), from one of A.
+pub fn op<'a>(
+    trans: u8,
+    a: impl Fn(usize, usize) -> Wide + 'a,
+) -> Box<dyn Fn(usize, usize) -> Wide + 'a> {
+    match trans {
+        b'N' => Box::new(a),
+        b'T' => Box::new(move |row, col| a(col, row)),
+        _ => Box::new(move |row, col| a(col, row).conj()),
+    }
+}
+
+/// The elements of alpha A x + beta y, and how large the terms of each are together.
+pub fn product(
+    alpha: Wide,
+    a: impl Fn(usize, usize) -> Wide,
+    x: &[Wide],
+    beta: Wide,
+    y: &[Wide],
+) -> Vec<(Wide, f64)> {
+    let element = |row: usize| {
+        let start = if beta == Wide::ZERO {
+            Wide::ZERO
+        } else {
+            beta * y[row]
+        };
+        let mut sum = (start, start.norm());
+        for (col, x) in x.iter().enumerate() {
+            let term = alpha * a(row, col) * x;
+            sum = (sum.0 + term, sum.1 + term.norm());
+        }
+        sum
+    };
+    (0..y.len()).map(element).collect()
+}
+
+pub fn assert_product<T: Number>(what: &str, got: &[Wide], expected: &[(Wide, f64)], terms: usize) {
+    for (index, (got, (expected, size))) in got.iter().zip(expected).enumerate() {
+        let what = format!("{what} [{index}]");
+        assert_close::<T>(&what, *got, *expected, terms, *size);
+    }
+}
+
+/// Equal numbers, or both no number.
+pub fn same(one: Wide, other: Wide) -> bool {
+    let same = |one: f64, other: f64| one == other || one.is_nan() && other.is_nan();
+    same(one.re, other.re) && same(one.im, other.im)
+}
+
 /// From so many bytes on calls are shared in these tests.
 pub const FORCED: usize = 1024;
 

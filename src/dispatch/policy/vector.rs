@@ -43,15 +43,15 @@ const KIB: usize = 1 << 10;
 /// In the order of [`Routine`]. `alone`: OpenBLAS 0.3.21's own thresholds are the lowest known, of 10,000 elements at
 /// level 1; from 4,096 to 9,216 for gemv and ger; none at all for zhemv, zher and the triangular ones.
 const TABLE: [Row; 15] = [
-    row(Routine::Axpy, "axpy", 4096, 512 * KIB),
-    row(Routine::Axpby, "axpby", 4096, 512 * KIB),
-    row(Routine::Scal, "scal", 4096, 1024 * KIB),
-    row(Routine::Copy, "copy", 4096, 1024 * KIB),
-    row(Routine::Swap, "swap", 4096, 512 * KIB),
-    row(Routine::Dot, "dot", 4096, 512 * KIB),
+    row(Routine::Axpy, "axpy", 4096, 1024 * KIB),
+    row(Routine::Axpby, "axpby", 4096, 1024 * KIB),
+    row(Routine::Scal, "scal", 4096, 2048 * KIB),
+    row(Routine::Copy, "copy", 4096, 1536 * KIB),
+    row(Routine::Swap, "swap", 4096, 1024 * KIB),
+    row(Routine::Dot, "dot", 4096, 1536 * KIB),
     row(Routine::Nrm2, "nrm2", 4096, 512 * KIB),
-    row(Routine::Asum, "asum", 4096, 1024 * KIB),
-    row(Routine::Iamax, "iamax", 4096, 1024 * KIB),
+    row(Routine::Asum, "asum", 4096, 3072 * KIB),
+    row(Routine::Iamax, "iamax", 4096, 16384 * KIB),
     row(Routine::Gemv, "gemv", 2048, 512 * KIB),
     row(Routine::Ger, "ger", 2048, 512 * KIB),
     row(Routine::Hemv, "hemv", 0, 512 * KIB),

@@ -9,10 +9,12 @@
 mod common;
 #[path = "common/operands.rs"]
 mod operands;
+#[path = "common/reference.rs"]
+mod reference;
 
 use num_complex::Complex;
 use operands::{Number, Operand, Wide, assert_close, factor, repeated, same, undivided};
-use threadctl::dispatch::{Blas, simulate_thresholds};
+use threadctl::dispatch::Blas;
 
 /// Around the edges of parts, which begin at multiples of 64.
 const SIZES: [usize; 14] = [
@@ -42,7 +44,7 @@ libraries! {
         special_values::<Complex<f64>>(blas);
     };
     as_by_default: |blas| {
-        simulate_thresholds(0);
+        Blas::simulate_small_tiles(false);
         for n in [8, 5000, 400_001] {
             one_size::<f64>(blas, n, (1, 1));
             sums::<Complex<f32>>(blas, n, (1, 1));

@@ -9,13 +9,15 @@
 mod common;
 #[path = "common/operands.rs"]
 mod operands;
+#[path = "common/reference.rs"]
+mod reference;
 
 use num_complex::Complex;
 use operands::{
     Number, Operand, Wide, assert_close, assert_product, everything, factor, op, product, repeated,
     same, triangle, undivided,
 };
-use threadctl::dispatch::{Blas, Scalar, simulate_thresholds};
+use threadctl::dispatch::Blas;
 
 /// Rows and columns: around what parts begin at, long, wide, and both.
 const SHAPES: [(usize, usize); 10] = [
@@ -74,7 +76,7 @@ libraries! {
         special_values::<Complex<f64>>(blas);
     };
     as_by_default: |blas| {
-        simulate_thresholds(0);
+        Blas::simulate_small_tiles(false);
         one_gemv::<f64>(blas, b'N', (1031, 701), (1, 1), 0.5);
         one_gemv::<f64>(blas, b'T', (1031, 701), (1, 1), 0.5);
         one_ger::<f64>(blas, (1031, 701), (1, 1));
@@ -428,13 +430,13 @@ fn special_values<T: Number>(blas: &Blas) {
         // Finite numbers are sums in another order; the others are where they were.
         for index in 0..m {
             let (got, whole) = (got.get(index).wide(), whole.get(index).wide());
-            if whole.is_finite() {
-                assert_close::<T>(&what, got, whole, n, n as f64);
-            } else {
-                assert!(
-                    same(got, whole),
-                    "{what} [{index}]: {got} instead of {whole}"
-                );
+            for (got, whole) in [(got.re, whole.re), (got.im, whole.im)] {
+                let what = format!("{what} [{index}]");
+                if whole.is_finite() {
+                    assert_close::<T>(&what, got.into(), whole.into(), n, n as f64);
+                } else {
+                    assert!(same(got.into(), whole.into()), "{what}: {got}, not {whole}");
+                }
             }
         }
     }

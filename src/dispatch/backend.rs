@@ -240,6 +240,7 @@ impl Blas {
     }
 
     /// The error for integers that the library's cannot hold.
+    #[cold]
     pub(super) fn too_large(&self, routine: &str, values: &[isize]) -> Error {
         Error::new(
             ErrorKind::Unsupported,

@@ -22,8 +22,6 @@ pub use backend::Blas;
 #[doc(hidden)]
 pub use backend::Tables;
 pub use region::{Pool, Region, region, region_in};
-#[doc(hidden)]
-pub use run::simulate_thresholds;
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};
 

@@ -1,19 +1,8 @@
 //! The ways in which a call runs: as it is, or tile by tile.
 
 use super::backend::Blas;
-use super::policy::vector::Routine;
 use super::share::{share_kernels, width};
 use crate::error::Result;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// What [`simulate_thresholds`] was given; 0 for the policy's own.
-static FORCED: AtomicUsize = AtomicUsize::new(0);
-
-/// Shares calls from so many bytes on, for tests; 0 for the policy's own thresholds.
-#[doc(hidden)]
-pub fn simulate_thresholds(bytes: usize) {
-    FORCED.store(bytes, Ordering::Relaxed);
-}
 
 impl Blas {
     /// Refuses integers that the library's cannot hold.
@@ -30,6 +19,7 @@ impl Blas {
     /// A call that is too small for anything else.
     #[inline]
     pub(super) fn tiny<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
+        // A library that bears one caller at a time is rare, and slow anyway.
         if self.shares() {
             Ok(call())
         } else {
@@ -38,26 +28,10 @@ impl Blas {
     }
 
     /// A call that is not cut: as a single tile, so that callers from outside are counted.
+    #[inline(never)]
     pub(super) fn through<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
         let _held = self.held();
         Ok(call())
-    }
-
-    /// Up to so many elements a call of this routine is [tiny](Blas::tiny).
-    #[inline]
-    pub(super) fn alone(&self, routine: Routine) -> isize {
-        match FORCED.load(Ordering::Relaxed) {
-            0 => routine.alone() as isize,
-            _ => 0,
-        }
-    }
-
-    /// From so many bytes on a call of this routine is shared.
-    pub(super) fn from(&self, routine: Routine) -> usize {
-        match FORCED.load(Ordering::Relaxed) {
-            0 => routine.shared(),
-            forced => forced,
-        }
     }
 
     /// The plan of a call that can be cut, for the pool that the caller is in.

@@ -3,8 +3,8 @@
 //! Invariant: the part of a vector, taken with the vector's own increment, has the elements that BLAS would take for
 //! these indices, in the same order; for a negative increment BLAS begins at the far end.
 
-use super::check::overlap;
 use super::ptr::Shared;
+use std::mem::size_of;
 use std::ops::Range;
 
 /// A vector of BLAS.
@@ -67,4 +67,13 @@ impl<T> Strided<T> {
     pub fn apart_from<const N: usize>(&self, others: [(*const T, usize); N]) -> bool {
         others.into_iter().all(|other| !overlap(self.span(), other))
     }
+}
+
+/// Whether two pieces of memory of so many elements have some in common.
+fn overlap<T>(one: (*const T, usize), other: (*const T, usize)) -> bool {
+    let start = |piece: (*const T, usize)| piece.0 as usize;
+    let end = |piece: (*const T, usize)| {
+        start(piece).saturating_add(piece.1.saturating_mul(size_of::<T>()))
+    };
+    start(one) < end(other) && start(other) < end(one)
 }

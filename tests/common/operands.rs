@@ -13,67 +13,16 @@
     reason = "each test file uses a part of it; a test fails by panicking; sizes are small"
 )]
 
+pub use crate::reference::{Number, Wide};
+
+use crate::reference::Values;
 use num_complex::Complex;
 use std::num::NonZeroUsize;
-use threadctl::dispatch::{Blas, Scalar, simulate_cores, simulate_thresholds};
-
-/// What the reference computes in.
-pub type Wide = Complex<f64>;
-
-/// The element types, as the reference needs them.
-pub trait Number: Scalar<Real: Into<f64>> {
-    /// The distance of 1 to the next number.
-    const EPSILON: f64;
-    /// What is closest to it.
-    fn of(wide: Wide) -> Self;
-
-    fn wide(self) -> Wide {
-        let im = (self * Self::of(Complex::new(0.0, -1.0))).re().into();
-        Complex::new(self.re().into(), if Self::COMPLEX { im } else { 0.0 })
-    }
-}
-
-macro_rules! number {
-    ($($type:ty, $real:ty, $wide:ident => $of:expr;)*) => {$(
-        impl Number for $type {
-            const EPSILON: f64 = <$real>::EPSILON as f64;
-            fn of($wide: Wide) -> Self {
-                $of
-            }
-        }
-    )*};
-}
-
-number! {
-    f32, f32, wide => wide.re as f32;
-    f64, f64, wide => wide.re;
-    Complex<f32>, f32, wide => Complex::new(wide.re as f32, wide.im as f32);
-    Complex<f64>, f64, wide => wide;
-}
+use threadctl::dispatch::{Blas, simulate_cores};
 
 /// Shorthand for a factor.
 pub fn factor<T: Number>(re: f64, im: f64) -> T {
     T::of(Complex::new(re, im))
-}
-
-/// Numbers between -1 and 1 that look random, the same in every run.
-pub struct Values(u64);
-
-impl Values {
-    pub fn new(seed: u64) -> Self {
-        Values(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-
-    pub fn next<T: Number>(&mut self) -> T {
-        factor(self.unit(), self.unit())
-    }
 }
 
 /// Elements around an operand.
@@ -248,9 +197,9 @@ where
 
 /// What the library makes of it undivided.
 pub fn undivided<R>(run: impl FnOnce() -> R) -> R {
-    simulate_thresholds(usize::MAX);
+    Blas::simulate_small_tiles(false);
     let result = run();
-    simulate_thresholds(FORCED);
+    Blas::simulate_small_tiles(true);
     result
 }
 
@@ -323,10 +272,7 @@ pub fn same(one: Wide, other: Wide) -> bool {
     same(one.re, other.re) && same(one.im, other.im)
 }
 
-/// From so many bytes on calls are shared in these tests.
-pub const FORCED: usize = 1024;
-
-/// Runs a test of a library in a pool of 8, with calls shared from [`FORCED`] bytes on.
+/// Runs a test of a library in a pool of 8, with small calls shared.
 pub fn with_pool(path: &std::path::Path, test: impl FnOnce(&Blas) + Send) {
     simulate_cores(NonZeroUsize::new(8));
     // SAFETY: a BLAS of the manifest.
@@ -335,7 +281,7 @@ pub fn with_pool(path: &std::path::Path, test: impl FnOnce(&Blas) + Send) {
         .num_threads(8)
         .build()
         .unwrap();
-    simulate_thresholds(FORCED);
+    Blas::simulate_small_tiles(true);
     pool.install(|| test(&blas));
 }
 

@@ -37,7 +37,7 @@ impl Blas {
         self.check(routine.name(), &[n])?;
         self.check(routine.name(), &vectors.map(|(_, inc)| inc))?;
         let starts = vectors.map(|(start, _)| start);
-        if n <= self.alone(routine) {
+        if n <= routine.alone() {
             return self.tiny(|| call(n, starts));
         }
         let starts = vectors.map(|(start, _)| Shared::output(start));
@@ -86,7 +86,7 @@ impl Blas {
         if !usable {
             return None;
         }
-        let cut = self.shared(|width| stretch::<T>(n, width, self.from(routine)))?;
+        let cut = self.shared(|width| stretch::<T>(routine, n, width))?;
         Some((cut, operands))
     }
 }

@@ -47,7 +47,7 @@ impl Blas {
         // SAFETY: our caller's promise, handed on.
         let through =
             || unsafe { kernels.gemv(trans, m, n, alpha, a, lda, x, incx, beta, y, incy) };
-        if m.saturating_mul(n) <= self.alone(Routine::Gemv) {
+        if m.saturating_mul(n) <= Routine::Gemv.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -61,8 +61,7 @@ impl Blas {
             if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Gemv);
-            let cut = self.shared(|width| policy::gemv::<T>(t, (rows, cols), width, from))?;
+            let cut = self.shared(|width| policy::gemv::<T>(t, (rows, cols), width))?;
             let block = Block {
                 kernels,
                 a,

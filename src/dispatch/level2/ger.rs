@@ -127,7 +127,7 @@ impl Blas {
             }
         };
         let through = || kernel((m, n), x, y, a);
-        if m.saturating_mul(n) <= self.alone(Routine::Ger) {
+        if m.saturating_mul(n) <= Routine::Ger.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -139,8 +139,7 @@ impl Blas {
             if !x.apart_from([a.span()]) || !y.apart_from([a.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Ger);
-            let grid = self.shared(|width| policy::ger::<T>(a.rows, a.cols, width, from))?;
+            let grid = self.shared(|width| policy::ger::<T>(a.rows, a.cols, width))?;
             Some((grid, a, x, y))
         })();
         let Some((grid, a, x, y)) = plan else {

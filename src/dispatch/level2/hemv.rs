@@ -86,7 +86,7 @@ impl Blas {
         self.check("hemv", &[n, lda, incx, incy])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.hemv(uplo, n, alpha, a, lda, x, incx, beta, y, incy) };
-        if n.saturating_mul(n) <= self.alone(Routine::Hemv) {
+        if n.saturating_mul(n) <= Routine::Hemv.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -99,8 +99,8 @@ impl Blas {
             if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Hemv);
-            let strips = self.shared(|width| policy::triangle::<T>(a.rows, upper, width, from))?;
+            let strips =
+                self.shared(|width| policy::triangle::<T>(Routine::Hemv, a.rows, upper, width))?;
             let block = |flag, trans| Block {
                 kernels,
                 a,

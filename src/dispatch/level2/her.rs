@@ -70,7 +70,7 @@ impl Blas {
         self.check("her", &[n, incx, lda])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.her(uplo, n, alpha, x, incx, a, lda) };
-        if n.saturating_mul(n) <= self.alone(Routine::Her) {
+        if n.saturating_mul(n) <= Routine::Her.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -80,8 +80,8 @@ impl Blas {
             if T::of_real(alpha) == T::ZERO || !x.apart_from([a.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Her);
-            let strips = self.shared(|width| policy::triangle::<T>(a.rows, upper, width, from))?;
+            let strips =
+                self.shared(|width| policy::triangle::<T>(Routine::Her, a.rows, upper, width))?;
             Some((strips, upper, a, x))
         })();
         let Some((strips, upper, a, x)) = plan else {

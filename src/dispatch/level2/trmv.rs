@@ -41,7 +41,7 @@ impl Blas {
         self.check("trmv", &[n, lda, incx])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.trmv(uplo, trans, diag, n, a, lda, x, incx) };
-        if n.saturating_mul(n) <= self.alone(Routine::Trmv) {
+        if n.saturating_mul(n) <= Routine::Trmv.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -53,8 +53,8 @@ impl Blas {
             if !x.apart_from([a.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Trmv);
-            let strips = self.shared(|width| policy::triangle::<T>(a.rows, !upper, width, from))?;
+            let strips =
+                self.shared(|width| policy::triangle::<T>(Routine::Trmv, a.rows, !upper, width))?;
             let block = Block {
                 kernels,
                 a,

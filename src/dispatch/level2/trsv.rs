@@ -41,7 +41,7 @@ impl Blas {
         self.check("trsv", &[n, lda, incx])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.trsv(uplo, trans, diag, n, a, lda, x, incx) };
-        if n.saturating_mul(n) <= self.alone(Routine::Trsv) {
+        if n.saturating_mul(n) <= Routine::Trsv.alone() {
             return self.tiny(through);
         }
         let plan = (|| {
@@ -53,8 +53,7 @@ impl Blas {
             if !x.apart_from([a.span()]) {
                 return None;
             }
-            let from = self.from(Routine::Trsv);
-            let blocks = self.shared(|width| policy::trsv::<T>(a.rows, width, from))?;
+            let blocks = self.shared(|width| policy::trsv::<T>(a.rows, width))?;
             let block = Block {
                 kernels,
                 a,

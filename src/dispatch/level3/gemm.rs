@@ -28,6 +28,7 @@ impl Blas {
     /// };
     /// # let _ = product;
     /// ```
+    #[inline]
     #[expect(clippy::too_many_arguments, reason = "BLAS has them")]
     pub unsafe fn gemm<T: Scalar>(
         &self,
@@ -45,15 +46,49 @@ impl Blas {
         c: *mut T,
         ldc: isize,
     ) -> Result<()> {
-        let kernels = self.kernels::<T>();
         self.check("gemm", &[m, n, k, lda, ldb, ldc])?;
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            if policy::tiny(m, n, k) {
+                let kernels = self.kernels::<T>();
+                self.tiny(|| {
+                    kernels.gemm(transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+                })
+            } else {
+                self.large_gemm(
+                    [transa, transb],
+                    [m, n, k],
+                    alpha,
+                    (a, lda),
+                    (b, ldb),
+                    beta,
+                    (c, ldc),
+                )
+            }
+        }
+    }
+
+    /// What is not tiny. By itself, so that what is does not pay for its size.
+    ///
+    /// # Safety
+    /// As for [`gemm`](Blas::gemm); the integers fit.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "BLAS has them")]
+    unsafe fn large_gemm<T: Scalar>(
+        &self,
+        [transa, transb]: [u8; 2],
+        [m, n, k]: [isize; 3],
+        alpha: T,
+        (a, lda): (*const T, isize),
+        (b, ldb): (*const T, isize),
+        beta: T,
+        (c, ldc): (*mut T, isize),
+    ) -> Result<()> {
+        let kernels = self.kernels::<T>();
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe {
             kernels.gemm(transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         };
-        if policy::tiny(m, n, k) {
-            return self.tiny(through);
-        }
         let plan = (|| {
             let (ta, tb) = (Trans::read(transa)?, Trans::read(transb)?);
             let [m, n, k, lda, ldb, ldc] = positive([m, n, k, lda, ldb, ldc])?;

@@ -84,13 +84,15 @@ pub(crate) fn simulate_small_tiles(small: bool) {
     SIMULATE_SMALL.store(small, Ordering::Relaxed);
 }
 
-pub(super) fn table() -> &'static Table {
+/// Whether it was said.
+#[inline]
+pub(super) fn small() -> bool {
     // Relaxed: a test sets it before its calls.
-    if SIMULATE_SMALL.load(Ordering::Relaxed) {
-        &SMALL
-    } else {
-        &BUILT_IN
-    }
+    SIMULATE_SMALL.load(Ordering::Relaxed)
+}
+
+pub(super) fn table() -> &'static Table {
+    if small() { &SMALL } else { &BUILT_IN }
 }
 
 /// Whether a call with these sizes is too small for anything but going through. Sizes that are no sizes are not tiny.

@@ -3,6 +3,7 @@
 //! These routines compute as fast as memory delivers. Operands that lie in the caller's own cache are read faster there
 //! than another core could fetch them, so sharing begins where they do not fit it any more.
 
+use super::table::small;
 use crate::dispatch::check::Trans;
 use crate::dispatch::grid::{Cut, Grid, Wedge};
 use crate::dispatch::scalar::Scalar;
@@ -33,7 +34,7 @@ struct Row {
     routine: Routine,
     name: &'static str,
     /// Up to so many elements of the vector or of the matrix no library starts threads of its own, so it need not be held.
-    alone: usize,
+    alone: isize,
     /// From so many bytes on, of the vector or of the matrix, the call is shared.
     shared: usize,
 }
@@ -60,7 +61,7 @@ const TABLE: [Row; 15] = [
     row(Routine::Trsv, "trsv", 0, 4096 * KIB),
 ];
 
-const fn row(routine: Routine, name: &'static str, alone: usize, shared: usize) -> Row {
+const fn row(routine: Routine, name: &'static str, alone: isize, shared: usize) -> Row {
     Row {
         routine,
         name,
@@ -85,15 +86,26 @@ impl Routine {
 
     /// Up to so many elements no library starts threads.
     #[inline]
-    pub fn alone(self) -> usize {
-        TABLE[self as usize].alone
+    pub fn alone(self) -> isize {
+        if small() {
+            0
+        } else {
+            TABLE[self as usize].alone
+        }
     }
 
     /// From so many bytes on it is shared.
-    pub fn shared(self) -> usize {
-        TABLE[self as usize].shared
+    fn shared(self) -> usize {
+        if small() {
+            SMALL
+        } else {
+            TABLE[self as usize].shared
+        }
     }
 }
+
+/// From so many bytes on, where tests ask for small tiles.
+const SMALL: usize = KIB;
 
 /// Parts of vectors begin at multiples of so many elements, so that kernels keep their alignment.
 const STEP: usize = 64;
@@ -103,14 +115,15 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 8;
 
 /// How many may take part where each should have half of what is worth sharing at all; `None`: it is not.
-fn parts<T>(elements: usize, width: usize, shared: usize) -> Option<usize> {
+fn parts<T>(routine: Routine, elements: usize, width: usize) -> Option<usize> {
+    let shared = routine.shared();
     let bytes = elements.saturating_mul(size_of::<T>());
     (width > 1 && bytes >= shared).then(|| width.min(bytes / (shared / 2).max(1)))
 }
 
 /// The parts of vectors of n elements.
-pub(crate) fn stretch<T: Scalar>(n: usize, width: usize, shared: usize) -> Option<Cut> {
-    let cut = Cut::tapered(n, parts::<T>(n, width, shared)?, STEP);
+pub(crate) fn stretch<T: Scalar>(routine: Routine, n: usize, width: usize) -> Option<Cut> {
+    let cut = Cut::tapered(n, parts::<T>(routine, n, width)?, STEP);
     (cut.parts() > 1).then_some(cut)
 }
 
@@ -128,9 +141,8 @@ pub(crate) fn gemv<T: Scalar>(
     trans: Trans,
     (rows, cols): (usize, usize),
     width: usize,
-    shared: usize,
 ) -> Option<Product> {
-    let parts = parts::<T>(rows.saturating_mul(cols), width, shared)?;
+    let parts = parts::<T>(Routine::Gemv, rows.saturating_mul(cols), width)?;
     let (least_row, least_col) = trans.stored(ROWS, COLUMNS);
     let (down, across) = (parts.min(rows / least_row), parts.min(cols / least_col));
     if down >= across && down > 1 {
@@ -143,8 +155,8 @@ pub(crate) fn gemv<T: Scalar>(
 }
 
 /// The tiles of an m x n matrix whose elements are all changed alike: columns, where they are enough.
-pub(crate) fn ger<T: Scalar>(m: usize, n: usize, width: usize, shared: usize) -> Option<Grid> {
-    let parts = parts::<T>(m.saturating_mul(n), width, shared)?;
+pub(crate) fn ger<T: Scalar>(m: usize, n: usize, width: usize) -> Option<Grid> {
+    let parts = parts::<T>(Routine::Ger, m.saturating_mul(n), width)?;
     let (down, across) = (parts.min(m / ROWS), parts.min(n / COLUMNS));
     if across >= down && across > 1 {
         Some(Grid {
@@ -163,12 +175,12 @@ pub(crate) fn ger<T: Scalar>(m: usize, n: usize, width: usize, shared: usize) ->
 
 /// The strips of a triangle of n x n elements, whose lines grow from the first to the last or shrink.
 pub(crate) fn triangle<T: Scalar>(
+    routine: Routine,
     n: usize,
     growing: bool,
     width: usize,
-    shared: usize,
 ) -> Option<Wedge> {
-    let parts = parts::<T>(n.saturating_mul(n), width, shared)?.min(n / COLUMNS);
+    let parts = parts::<T>(routine, n.saturating_mul(n), width)?.min(n / COLUMNS);
     let wedge = Wedge::tapered(n, parts, COLUMNS, growing);
     (wedge.parts() > 1).then_some(wedge)
 }
@@ -177,8 +189,8 @@ pub(crate) fn triangle<T: Scalar>(
 const SOLVED: usize = 256;
 
 /// The blocks of a triangular system of n unknowns; `None`: undivided.
-pub(crate) fn trsv<T: Scalar>(n: usize, width: usize, shared: usize) -> Option<Cut> {
-    parts::<T>(n.saturating_mul(n), width, shared)?;
+pub(crate) fn trsv<T: Scalar>(n: usize, width: usize) -> Option<Cut> {
+    parts::<T>(Routine::Trsv, n.saturating_mul(n), width)?;
     // Small ones, where a test asks for sharing at any size.
     let step = if n < 4 * SOLVED { COLUMNS } else { SOLVED };
     let cut = Cut::even(n, n.div_ceil(step), step);

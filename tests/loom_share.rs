@@ -45,10 +45,10 @@ impl Tiles {
 }
 
 /// A call as `share` makes it: published, worked off, and gone when this returns.
-fn call(mailbox: &Mailbox, tiles: usize) {
+fn call(mailbox: &Mailbox, tiles: usize, wanted: usize) {
     let results = Tiles::new(tiles);
     let work = |tile| results.compute(tile);
-    let call = Call::new(tiles, &work, 1);
+    let call = Call::new(tiles, &work, wanted);
     mailbox
         .slot(0)
         .unwrap()
@@ -59,7 +59,7 @@ fn call(mailbox: &Mailbox, tiles: usize) {
 
 fn helper(mailbox: &Arc<Mailbox>) -> thread::JoinHandle<()> {
     let mailbox = Arc::clone(mailbox);
-    thread::spawn(move || mailbox.help(&|call| while call.step() {}))
+    thread::spawn(move || mailbox.help(&|call, _| while call.step() {}))
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn every_tile_is_computed_once_and_seen_by_the_caller() {
     model(4, || {
         let mailbox = Arc::new(Mailbox::default());
         let helper = helper(&mailbox);
-        call(&mailbox, 3);
+        call(&mailbox, 3, 1);
         helper.join().unwrap();
     });
 }
@@ -77,7 +77,7 @@ fn two_helpers() {
     model(3, || {
         let mailbox = Arc::new(Mailbox::default());
         let helpers = [helper(&mailbox), helper(&mailbox)];
-        call(&mailbox, 2);
+        call(&mailbox, 2, 2);
         for helper in helpers {
             helper.join().unwrap();
         }
@@ -89,8 +89,8 @@ fn a_late_helper_finds_nothing_or_the_next_call() {
     model(3, || {
         let mailbox = Arc::new(Mailbox::default());
         let helper = helper(&mailbox);
-        call(&mailbox, 2);
-        call(&mailbox, 1);
+        call(&mailbox, 2, 1);
+        call(&mailbox, 1, 1);
         helper.join().unwrap();
     });
 }
@@ -101,12 +101,35 @@ fn a_helper_that_retires_leaves_the_rest_to_the_caller() {
         let mailbox = Arc::new(Mailbox::default());
         let shared = Arc::clone(&mailbox);
         let helper = thread::spawn(move || {
-            shared.help(&|call| {
+            shared.help(&|call, _| {
                 call.step();
             });
         });
-        call(&mailbox, 3);
+        call(&mailbox, 3, 1);
         helper.join().unwrap();
+    });
+}
+
+/// A call that wants one helper has no two inside.
+#[test]
+fn no_more_helpers_than_are_wanted() {
+    model(3, || {
+        let mailbox = Arc::new(Mailbox::default());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let helpers = [(); 2].map(|()| {
+            let (mailbox, inside) = (Arc::clone(&mailbox), Arc::clone(&inside));
+            thread::spawn(move || {
+                mailbox.help(&|_, _| {
+                    assert_eq!(inside.fetch_add(1, Relaxed), 0);
+                    inside.fetch_sub(1, Relaxed);
+                });
+            })
+        });
+        let call = Call::new(2, &|_| (), 1);
+        mailbox.slot(0).unwrap().publish(&call, || ());
+        for helper in helpers {
+            helper.join().unwrap();
+        }
     });
 }
 
@@ -120,7 +143,7 @@ fn an_offer_that_is_out_serves_a_later_call() {
         let (shared, count) = (Arc::clone(&mailbox), Arc::clone(&found));
         let helper = thread::spawn(move || {
             shared.begin();
-            shared.help(&|_| {
+            shared.help(&|_, _| {
                 count.fetch_add(1, Relaxed);
             });
         });

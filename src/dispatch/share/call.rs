@@ -10,27 +10,36 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a panicking tile left behind.
 pub(super) type Payload = Box<dyn Any + Send>;
 
+/// Alone on its cache lines (two of 64 bytes: processors fetch them in pairs), so that those who write it do not slow
+/// down those who read its neighbours.
+#[repr(align(128))]
+#[derive(Default)]
+pub(super) struct Alone<T>(pub T);
+
 /// A shared call, for as long as its caller is in it.
 pub struct Call<'call> {
     work: &'call (dyn Fn(usize) + Sync),
     tiles: usize,
     wanted: usize,
-    /// The next tile to hand out; above `tiles` by at most the number of threads that found none.
-    next: AtomicUsize,
     panicked: AtomicBool,
     payload: Mutex<Option<Payload>>,
+    /// The next tile to hand out; above `tiles` by at most the number of threads that found none.
+    next: Alone<AtomicUsize>,
 }
 
 impl<'call> Call<'call> {
-    /// A call whose tiles nobody has computed yet.
+    /// The most tiles that a call can have: the counter goes somewhat past them and must not start again.
+    pub const MOST: usize = usize::MAX / 2;
+
+    /// A call whose tiles nobody has computed yet, at most [`MOST`](Call::MOST) of them.
     pub fn new(tiles: usize, work: &'call (dyn Fn(usize) + Sync), wanted: usize) -> Self {
         Call {
             work,
             tiles,
             wanted,
-            next: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             payload: Mutex::new(None),
+            next: Alone(AtomicUsize::new(0)),
         }
     }
 
@@ -42,7 +51,8 @@ impl<'call> Call<'call> {
     /// How many tiles nobody has taken; only a hint, since others take them meanwhile.
     pub fn left(&self) -> usize {
         // Relaxed: a hint.
-        self.tiles.saturating_sub(self.next.load(Ordering::Relaxed))
+        self.tiles
+            .saturating_sub(self.next.0.load(Ordering::Relaxed))
     }
 
     /// Computes one tile that nobody else computes; `false` when there is none left.
@@ -51,25 +61,28 @@ impl<'call> Call<'call> {
     pub fn step(&self) -> bool {
         // Relaxed: the counter alone decides who computes which tile, and what the tiles wrote is handed over when the
         // helpers leave (slot.rs). The load first, so that the counter stays near its end however often it is asked.
-        if self.next.load(Ordering::Relaxed) >= self.tiles {
+        if self.next.0.load(Ordering::Relaxed) >= self.tiles {
             return false;
         }
-        let tile = self.next.fetch_add(1, Ordering::Relaxed);
+        let tile = self.next.0.fetch_add(1, Ordering::Relaxed);
         if tile >= self.tiles {
             return false;
         }
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.work)(tile))) {
-            self.next.store(self.tiles, Ordering::Relaxed);
-            // Of several panics the first is passed on, and the others are dropped here. Dropping one may panic in
-            // its turn; such a payload is leaked.
+            // Nothing is handed out after this: the counter only grows from here.
+            self.next.0.store(self.tiles, Ordering::Relaxed);
             let mut kept = lock(&self.payload);
-            if kept.is_none() {
-                *kept = Some(payload);
-            } else {
-                drop(kept);
-                std::mem::forget(payload);
-            }
+            let rest = match *kept {
+                // Of several panics the first is passed on.
+                Some(_) => Some(payload),
+                None => {
+                    *kept = Some(payload);
+                    None
+                }
+            };
+            drop(kept);
             self.panicked.store(true, Ordering::Relaxed);
+            drop_quietly(rest);
         }
         true
     }
@@ -81,5 +94,13 @@ impl<'call> Call<'call> {
             return None;
         }
         lock(&self.payload).take()
+    }
+}
+
+/// Drops a payload. Its destructor is foreign code and may panic in its turn; what it panics with then is leaked, since
+/// one could go on like this for ever.
+fn drop_quietly(payload: Option<Payload>) {
+    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(next);
     }
 }

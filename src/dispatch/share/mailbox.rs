@@ -3,7 +3,7 @@
 //! Invariant: `offers` is the number of offers that were made and not begun, and never above the helpers that one call
 //! of this thread wants: offers outlive the call that made them and serve a later one, so they do not pile up.
 
-use super::call::Call;
+use super::call::{Alone, Call};
 use super::slot::Slot;
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -13,14 +13,17 @@ pub const DEPTH: usize = 4;
 /// The calls of one thread, the outermost first.
 pub struct Mailbox {
     slots: [Slot; DEPTH],
-    offers: AtomicUsize,
+    offers: Alone<AtomicUsize>,
+    /// How many cores the owner goes by.
+    cores: AtomicUsize,
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
         Mailbox {
             slots: std::array::from_fn(|_| Slot::new()),
-            offers: AtomicUsize::new(0),
+            offers: Alone(AtomicUsize::new(0)),
+            cores: AtomicUsize::new(1),
         }
     }
 }
@@ -33,30 +36,49 @@ impl Mailbox {
 
     /// Notes one more offer, if fewer than `wanted` are out: `true` asks the calling thread to make it.
     pub fn reserve(&self, wanted: usize) -> bool {
-        // AcqRel, as in `begin`: one of the two comes first. If this does, whoever begins an offer sees what we
-        // published before; if `begin` does, the offer that it began is not counted here.
-        if self.offers.fetch_add(1, Ordering::AcqRel) < wanted {
-            return true;
+        // AcqRel, as in `begin`, and written also where nothing changes: so one of the two comes first. If this does,
+        // whoever begins an offer sees what we published before; if `begin` does, the offer that it began is not
+        // counted here. The number never goes up for a moment only, which could keep others from offering.
+        let mut offers = self.offers.0.load(Ordering::Relaxed);
+        loop {
+            let more = offers < wanted;
+            match self.offers.0.compare_exchange_weak(
+                offers,
+                offers + usize::from(more),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return more,
+                Err(now) => offers = now,
+            }
         }
-        self.offers.fetch_sub(1, Ordering::AcqRel);
-        false
     }
 
     /// An offer was taken up.
     pub fn begin(&self) {
-        self.offers.fetch_sub(1, Ordering::AcqRel);
+        self.offers.0.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// How many offers are out.
+    /// How many offers are out; only a hint.
     pub fn offers(&self) -> usize {
-        // Relaxed: for reports.
-        self.offers.load(Ordering::Relaxed)
+        self.offers.0.load(Ordering::Relaxed)
+    }
+
+    /// The owner goes by so many cores from now on.
+    pub fn set_cores(&self, cores: usize) {
+        // Relaxed, here and below: a number by itself, of which an old one does as well.
+        self.cores.store(cores, Ordering::Relaxed);
+    }
+
+    /// How many cores the owner goes by.
+    pub fn cores(&self) -> usize {
+        self.cores.load(Ordering::Relaxed)
     }
 
     /// Helps with every call that is published, the innermost first: the outer ones wait for it.
-    pub fn help(&self, help: &dyn Fn(&Call<'_>)) {
+    pub fn help(&self, help: &dyn Fn(&Call<'_>, &Slot)) {
         for slot in self.slots.iter().rev() {
-            slot.enter(help);
+            slot.enter(|call| help(call, slot));
         }
     }
 }

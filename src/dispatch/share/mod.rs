@@ -1,44 +1,58 @@
 //! An isolated parallel loop: the caller works on its own tiles, idle rayon workers help, nobody steals.
 //!
 //! The protocol, with its proof sketch, is in this folder's README. `call.rs` hands tiles out, `slot.rs` is where
-//! helpers come and go, `mailbox.rs` keeps offers from piling up, `process.rs` counts who runs, `gate.rs` holds back
-//! callers that rayon does not know of; this file joins them to rayon.
+//! helpers come and go, `mailbox.rs` keeps offers from piling up, `load.rs` counts who computes, `gate.rs` holds back
+//! callers that rayon does not know of, `process.rs` begins anew after a fork; this file joins them to rayon.
 //!
 //! Invariants: a caller runs nothing but tiles of its own call between its entry and its return; a thread is counted
-//! once, however deep its calls.
+//! once, however deep its calls; a thread that is in a tile takes up no offers.
 
 mod call;
 mod gate;
+mod load;
 mod mailbox;
 mod process;
 mod slot;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 // The parts that are model-checked (tests/loom_share.rs).
 #[cfg(not(loom))]
-use {call::Call, mailbox::Mailbox};
+use {call::Call, mailbox::Mailbox, slot::Slot};
 #[cfg(loom)]
 pub use {call::Call, mailbox::Mailbox, slot::Slot};
 
+use gate::Bed;
 use process::Process;
 use std::cell::{Cell, OnceCell};
 use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-/// How long a caller waits for a core when its tiles might need something that it holds; see [`share`].
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a caller waits before it offers its tiles again, after a helper that had come went away or was not let in:
+/// long enough that offers cost nothing beside the tiles, short beside the calls for which helpers matter.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// How many cores [`simulate_cores`] said there are; 0 for those that there are.
 static SIMULATED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// This thread is counted as running.
+    /// This thread is in a tile or about to be, and counted as running.
     static COUNTED: Cell<bool> = const { Cell::new(false) };
     /// How many shared calls of this thread are inside each other.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static MAILBOX: OnceCell<Arc<Mailbox>> = const { OnceCell::new() };
+    static OWN: OnceCell<Own> = const { OnceCell::new() };
+}
+
+/// What tiles may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tiles {
+    /// They compute and wait for nothing.
+    Kernels,
+    /// They may wait for locks, which somebody who waits for a core may hold.
+    Unknown,
 }
 
 /// Runs `tile(0)` to `tile(tiles - 1)`, each once: the calling thread works through them, and rayon workers that are
@@ -75,13 +89,13 @@ thread_local! {
 /// threadctl::dispatch::share(4, |_| count.set(count.get() + 1));
 /// ```
 pub fn share<F: Fn(usize) + Sync>(tiles: usize, tile: F) {
-    run(tiles, &tile, Some(PATIENCE));
+    run(tiles, &tile, Tiles::Unknown);
 }
 
 /// [`share`] for tiles that wait for nothing: kernels.
 #[allow(dead_code, reason = "for the routines, which come next")]
 pub(crate) fn share_kernels(tiles: usize, tile: &(dyn Fn(usize) + Sync)) {
-    run(tiles, tile, None);
+    run(tiles, tile, Tiles::Kernels);
 }
 
 /// How many workers share the tiles of a call that this thread makes, itself included: the size of its pool.
@@ -94,15 +108,14 @@ pub(crate) fn share_kernels(tiles: usize, tile: &(dyn Fn(usize) + Sync)) {
 /// ```
 pub fn width() -> usize {
     if process::copied() {
-        return 1;
+        1
+    } else if rayon::current_thread_index().is_some() {
+        rayon::current_num_threads()
+    } else if process::current().forked {
+        1
+    } else {
+        global_width()
     }
-    if rayon::current_thread_index().is_none() {
-        if process::current().forked {
-            return 1;
-        }
-        start_global_pool();
-    }
-    rayon::current_num_threads()
 }
 
 /// Makes dispatch believe that there are so many cores, or with `None` as many as there are: to test programs at a
@@ -127,70 +140,127 @@ fn cores() -> usize {
     }
 }
 
-/// The global pool, sized by [`crate::cores()`] where the program has not started one itself.
-fn start_global_pool() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
+/// The size of the global pool, which is started, sized by [`crate::cores()`], where the program has not done so itself; 1
+/// where it cannot be started.
+fn global_width() -> usize {
+    static WIDTH: OnceLock<usize> = OnceLock::new();
+    *WIDTH.get_or_init(|| {
         let threads = usize::try_from(crate::cores().count_for("rayon")).unwrap_or(1);
-        // An error says that it is running.
+        // An error says that it is running, or that it cannot run; rayon panics on every use of it then.
         let _ = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global();
-    });
+        catch_unwind(rayon::current_num_threads).unwrap_or(1)
+    })
 }
 
-fn run(tiles: usize, work: &(dyn Fn(usize) + Sync), patience: Option<Duration>) {
+fn run(tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles) {
     if tiles == 0 {
         return;
     }
-    let cores = cores();
-    let caller = Caller::begin(cores, patience);
-    let width = width();
-    let wanted = (tiles - 1).min(width - 1).min(cores - 1);
-    let depth = DEPTH.get();
-    let mailbox = (wanted > 0).then(mailbox).flatten();
-    let Some((mailbox, slot)) = mailbox
-        .as_ref()
-        .and_then(|mailbox| mailbox.slot(depth).map(|slot| (mailbox, slot)))
-    else {
-        (0..tiles).for_each(work);
-        return;
-    };
-    let call = Call::new(tiles, work, wanted);
-    DEPTH.set(depth + 1);
-    slot.publish(&call, || {
-        // One offer is all that a caller makes, and its only allocation; helpers make the further ones. A worker makes
-        // it at once, since it lies there until a worker is idle. A thread from outside waits until a core is left, lest
-        // it wake workers for nothing.
-        let mut offered = false;
-        loop {
-            if !offered && (!caller.outside || caller.process.running() < cores) {
-                offered = true;
-                offer(mailbox, wanted);
-            }
-            if !call.step() {
-                break;
-            }
-        }
-    });
-    DEPTH.set(depth);
-    let payload = call.finish();
-    drop(caller);
-    if let Some(payload) = payload {
-        resume_unwind(payload);
+    let run = |own: &Own| own.run(tiles, work, kind);
+    if OWN.try_with(|own| run(own.get_or_init(Own::new))).is_err() {
+        // A thread at its end, whose storage is gone.
+        run(&Own::new());
     }
 }
 
-/// This thread's own; `None` when the thread is being torn down.
-fn mailbox() -> Option<Arc<Mailbox>> {
-    MAILBOX
-        .try_with(|mailbox| Arc::clone(mailbox.get_or_init(Arc::default)))
-        .ok()
+/// What belongs to a thread.
+struct Own {
+    mailbox: Arc<Mailbox>,
+    bed: Arc<Bed>,
+    /// Offers may be out in a pool other than the global one.
+    pooled: Cell<bool>,
 }
 
-/// Offers the calls of `mailbox` to the pool, unless `wanted` offers are out.
-fn offer(mailbox: &Arc<Mailbox>, wanted: usize) {
-    if mailbox.reserve(wanted) {
+impl Own {
+    fn new() -> Self {
+        let mailbox = if rayon::current_thread_index().is_none() && !process::copied() {
+            process::current().mailbox()
+        } else {
+            Arc::default()
+        };
+        Own {
+            mailbox,
+            bed: Arc::default(),
+            pooled: Cell::new(false),
+        }
+    }
+
+    fn run(&self, tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles) {
+        let cores = cores();
+        let caller = Caller::begin(self, cores, kind);
+        let useful = (tiles - 1).min(cores - 1);
+        let wanted = if useful == 0 || tiles > Call::MOST {
+            0
+        } else {
+            useful.min(width() - 1)
+        };
+        let depth = DEPTH.get();
+        let Some(slot) = self.mailbox.slot(depth).filter(|_| wanted > 0) else {
+            (0..tiles).for_each(work);
+            return;
+        };
+        self.mailbox.set_cores(cores);
+        let call = Call::new(tiles, work, wanted);
+        DEPTH.set(depth + 1);
+        slot.publish(&call, || self.work_off(&call, slot, cores));
+        DEPTH.set(depth);
+        let payload = call.finish();
+        drop(caller);
+        if let Some(payload) = payload {
+            resume_unwind(payload);
+        }
+    }
+
+    /// The caller's part: offers its tiles, and computes them while there are any.
+    ///
+    /// One offer is all that it makes, and its only allocation; helpers make the further ones. A worker makes it at once:
+    /// it lies there until a worker is idle. A thread that is in no pool waits until a core is left, lest it wake workers
+    /// for nothing. If an offer was taken up and yet a helper is missing, it was sent away because others needed the
+    /// core, or called away; then there is another one, now and then.
+    fn work_off(&self, call: &Call<'_>, slot: &Slot, cores: usize) {
+        let load = &process::current().load.0;
+        let outside = rayon::current_thread_index().is_none();
+        if !outside {
+            self.pooled.set(true);
+        }
+        let mut offered: Option<Instant> = None;
+        loop {
+            let due = match offered {
+                None => !outside || load.core_left(cores),
+                Some(at) => {
+                    self.mailbox.offers() == 0
+                        && slot.inside() < call.wanted()
+                        && call.left() > 1
+                        && load.core_left(cores)
+                        && at.elapsed() >= AGAIN
+                }
+            };
+            if due {
+                offered = Some(Instant::now());
+                offer(&self.mailbox, 1);
+            }
+            if !call.step() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Threads come and go, and the workers may be busy all the while: if each thread left an offer, they would
+        // pile up. The next thread goes on with ours.
+        if !self.pooled.get() && !process::copied() {
+            process::current().keep(Arc::clone(&self.mailbox));
+        }
+    }
+}
+
+/// Offers the calls of `mailbox` to the pool that we are in, unless `most` offers are out.
+fn offer(mailbox: &Arc<Mailbox>, most: usize) {
+    if mailbox.reserve(most) {
         let mailbox = Arc::clone(mailbox);
         rayon::spawn(move || take_up(&mailbox));
     }
@@ -200,59 +270,62 @@ fn offer(mailbox: &Arc<Mailbox>, wanted: usize) {
 fn take_up(mailbox: &Arc<Mailbox>) {
     mailbox.begin();
     let process = process::current();
-    let cores = cores();
-    let mut counted = false;
-    if !COUNTED.get() {
-        if !process.join(cores) {
-            return;
-        }
-        COUNTED.set(true);
-        counted = true;
+    let cores = mailbox.cores();
+    // A tile that runs rayon's own loops waits for them by working on whatever the pool has, offers too. If it took them
+    // up, tiles would be inside tiles without end.
+    if COUNTED.get() || !process.load.0.join(cores) {
+        return;
     }
-    mailbox.help(&|call| {
-        if counted && !COUNTED.get() {
+    COUNTED.set(true);
+    mailbox.help(&|call, slot| {
+        if !COUNTED.get() {
             return;
         }
         // Each helper brings two more while they are wanted, so that many come soon.
         for _ in 0..2 {
-            if call.left() > mailbox.offers() + 1 {
-                offer(mailbox, call.wanted());
+            if call.left() > mailbox.offers() + 1 && process.load.0.core_left(cores) {
+                offer(mailbox, call.wanted().saturating_sub(slot.inside()));
             }
         }
         while call.step() {
-            if counted && process.retire(cores) {
+            if process.helper_retires(cores) {
                 COUNTED.set(false);
                 return;
             }
         }
     });
-    if counted && COUNTED.get() {
-        COUNTED.set(false);
-        process.end();
+    if COUNTED.replace(false) {
+        process.helper_ended();
     }
 }
 
 /// A thread in a shared call, counted once.
 struct Caller {
     process: &'static Process,
+    kind: Tiles,
     counted: bool,
     outside: bool,
 }
 
 impl Caller {
-    fn begin(cores: usize, patience: Option<Duration>) -> Self {
+    fn begin(own: &Own, cores: usize, kind: Tiles) -> Self {
         let process = process::current();
         let counted = !COUNTED.get();
         let outside = counted && rayon::current_thread_index().is_none();
         if outside {
-            process.gate.enter(cores, patience);
+            process.gate.enter(&process.load.0, cores, &own.bed);
+        } else if counted {
+            process.load.0.begin();
         }
         if counted {
             COUNTED.set(true);
-            process.begin();
+            if kind == Tiles::Unknown {
+                process.gate.begin_unknown();
+            }
         }
         Caller {
             process,
+            kind,
             counted,
             outside,
         }
@@ -261,12 +334,17 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        if self.counted {
-            COUNTED.set(false);
-            self.process.end();
+        if !self.counted {
+            return;
+        }
+        COUNTED.set(false);
+        if self.kind == Tiles::Unknown {
+            self.process.gate.end_unknown();
         }
         if self.outside {
-            self.process.gate.leave();
+            self.process.gate.leave(&self.process.load.0);
+        } else {
+            self.process.caller_ended();
         }
     }
 }

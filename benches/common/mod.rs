@@ -69,9 +69,14 @@ pub fn manifest(key: &str, field: &str) -> String {
         .to_owned()
 }
 
-/// Opens a library for good.
+/// Opens a library of the manifest for good.
 pub fn open(key: &str) -> &'static Library {
-    let path = PathBuf::from(manifest(key, "path"));
+    open_named(&manifest(key, "path"))
+}
+
+/// Opens a library for good.
+pub fn open_named(name: &str) -> &'static Library {
+    let path = PathBuf::from(name);
     // SAFETY: the initialisers of a BLAS, in a process that has just begun.
     let library =
         unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_GLOBAL) }.expect("the library opens");

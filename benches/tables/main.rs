@@ -6,6 +6,7 @@
 #![allow(
     missing_docs,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -18,6 +19,7 @@ mod common;
 mod constraint;
 mod cores;
 mod demo;
+mod dispatch;
 mod limits;
 mod start;
 #[path = "../../tests/common/trees.rs"]
@@ -48,6 +50,19 @@ const TABLES: &[Table] = &[
     table("demo", demo::table),
     table("cores", cores::table),
     table("cores-beside", beside::table),
+    table("dispatch-calls", dispatch::calls::table),
+    table("dispatch-small", dispatch::small::table),
+    table("dispatch-nested", dispatch::nested::table),
+    table("dispatch-tiles", dispatch::tiles::table),
+];
+
+/// What a child that was started for one library prints.
+const CHILDREN: &[(&str, fn(&common::Case) -> String)] = &[
+    ("limits", limits::row),
+    ("dispatch-calls", dispatch::calls::rows),
+    ("dispatch-small", dispatch::small::rows),
+    ("dispatch-nested", dispatch::nested::rows),
+    ("dispatch-tiles", dispatch::tiles::rows),
 ];
 
 fn main() {
@@ -56,8 +71,16 @@ fn main() {
             println!("{}", std::thread::available_parallelism().expect("a count"));
             return;
         }
-        let case = CASES.iter().find(|case| case.key == key);
-        println!("{}", limits::row(case.expect("a known case")));
+        let (what, key) = key.split_once(':').unwrap_or(("limits", &key));
+        let case = CASES
+            .iter()
+            .find(|case| case.key == key)
+            .expect("a known case");
+        let (_, rows) = CHILDREN
+            .iter()
+            .find(|(name, _)| *name == what)
+            .expect("a known part");
+        println!("{}", rows(case).trim_end());
         return;
     }
     // Cargo adds options of its own.

@@ -1,0 +1,95 @@
+//! Dispatch beside the libraries' own threads. Each library is measured in a process of its own.
+
+pub mod calls;
+mod cases;
+pub mod nested;
+pub mod small;
+pub mod tiles;
+mod workload;
+
+use super::{CASE, machine};
+use crate::common::{CASES, Case, manifest};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use threadctl::dispatch::Blas;
+
+/// For how long OpenBLAS's idle threads go on spinning after a call, and some: until then they would sit on a core that
+/// the next column needs.
+const SETTLE: Duration = Duration::from_millis(130);
+
+/// The libraries of these tables: keys of the manifest.
+const LIBRARIES: &[&str] = &[
+    "scipy-openblas32",
+    "openblas-pthread",
+    "mkl-rt",
+    "blis-openmp",
+];
+
+fn libraries() -> impl Iterator<Item = &'static Case> {
+    LIBRARIES
+        .iter()
+        .filter_map(|key| CASES.iter().find(|case| case.key == *key))
+}
+
+/// What children print, one for each library, which measure `what`; `environment` is added to theirs.
+fn children(what: &str, library: &Case, environment: &[(&str, &str)]) -> String {
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .env(CASE, format!("{what}:{}", library.key))
+        .env("LD_LIBRARY_PATH", manifest("mkl-libs", "path"))
+        .envs(environment.iter().copied())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("a child starts");
+    assert!(
+        output.status.success(),
+        "{what} of {}: {}",
+        library.key,
+        output.status
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The child's side: the library is loaded, whatever it needs before.
+fn path(case: &Case) -> PathBuf {
+    crate::common::open_named("libm.so.6");
+    crate::common::open(case.key);
+    PathBuf::from(manifest(case.key, "path"))
+}
+
+/// Calls go to the library as they are.
+fn direct(case: &Case) -> Blas {
+    // SAFETY: a BLAS of the manifest.
+    unsafe { Blas::open_direct(&PathBuf::from(manifest(case.key, "path"))) }.expect("it opens")
+}
+
+/// Calls are shared; the library is held at one thread while this lives.
+fn shared(case: &Case) -> Blas {
+    // SAFETY: a BLAS of the manifest.
+    unsafe { Blas::open(&PathBuf::from(manifest(case.key, "path"))) }.expect("it opens")
+}
+
+/// The middle of a sample that is not empty.
+fn median(sample: &[f64]) -> f64 {
+    crate::common::spread(sample.to_vec()).median
+}
+
+fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| {
+        (sum + value.ln(), count + 1)
+    });
+    (sum / f64::from(count.max(1))).exp()
+}
+
+/// Marks a figure that misses its target.
+fn against(value: f64, target: f64, higher: bool) -> &'static str {
+    if (value >= target) == higher {
+        ""
+    } else {
+        " (missed)"
+    }
+}
+
+fn footnote(text: &str) -> String {
+    format!("\n{text} {}\n", machine())
+}

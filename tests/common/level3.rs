@@ -101,6 +101,17 @@ impl Case {
         cases
     }
 
+    /// Whether the routine has that flag.
+    pub fn has(&self, flag: &str) -> bool {
+        match flag {
+            "side" => matches!(self.routine, Symm | Hemm | Trmm | Trsm),
+            "uplo" => self.routine != Gemm,
+            "ta" => !matches!(self.routine, Symm | Hemm),
+            "tb" => matches!(self.routine, Gemm | Gemmt),
+            _ => matches!(self.routine, Trmm | Trsm),
+        }
+    }
+
     /// Whether one triangle of the result is meant.
     pub fn is_triangle(&self) -> bool {
         matches!(self.routine, Gemmt | Syrk | Herk | Syr2k | Her2k)
@@ -301,6 +312,15 @@ impl Case {
 
     /// Makes the call.
     pub fn call<T: Number>(&self, blas: &Blas, operands: &mut Operands<T>) {
+        self.try_call(blas, operands).unwrap();
+    }
+
+    /// Makes the call, which may be refused.
+    pub fn try_call<T: Number>(
+        &self,
+        blas: &Blas,
+        operands: &mut Operands<T>,
+    ) -> threadctl::Result<()> {
         let Operands { a, b, c } = operands;
         let Case {
             side,
@@ -330,7 +350,6 @@ impl Case {
                 Trsm => blas.trsm(side, uplo, ta, diag, m, n, alpha, ap, lda, cp, ldc),
             }
         }
-        .unwrap();
     }
 }
 

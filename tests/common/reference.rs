@@ -261,7 +261,15 @@ impl Dense {
 }
 
 /// A sum of products with factors.
-pub struct Sum(Vec<(Wide, usize, Vec<[f64; 3]>, Vec<[f64; 3]>)>);
+pub struct Sum(Vec<Term>);
+
+/// A product: its factor, and the rows and columns that are multiplied, each of `depth` elements.
+struct Term {
+    factor: Wide,
+    depth: usize,
+    left: Vec<[f64; 3]>,
+    right: Vec<[f64; 3]>,
+}
 
 impl Sum {
     /// Of which each is a factor, and two matrices. Those with the factor 0 are not looked at.
@@ -269,20 +277,31 @@ impl Sum {
         let terms = terms.iter().filter(|(factor, ..)| *factor != Wide::ZERO);
         let lines = terms.map(|(factor, left, right)| {
             assert_eq!(left.cols, right.rows);
-            (*factor, left.cols, left.lines(false), right.lines(true))
+            Term {
+                factor: *factor,
+                depth: left.cols,
+                left: left.lines(false),
+                right: right.lines(true),
+            }
         });
         Sum(lines.collect())
     }
 
     /// How many products are added up.
     pub fn depth(&self) -> usize {
-        self.0.iter().map(|(_, depth, ..)| depth).sum()
+        self.0.iter().map(|term| term.depth).sum()
     }
 
     /// An element: its value, and the sum of what was added in absolute values.
     pub fn at(&self, row: usize, col: usize) -> (Wide, f64) {
         let (mut value, mut size) = (Wide::ZERO, 0.0);
-        for (factor, depth, left, right) in &self.0 {
+        for Term {
+            factor,
+            depth,
+            left,
+            right,
+        } in &self.0
+        {
             // In plain numbers: these loops are most of what tests that are not optimised do.
             let (mut re, mut im, mut sizes) = (0.0, 0.0, 0.0);
             let (left, right) = (&left[row * depth..], &right[col * depth..]);

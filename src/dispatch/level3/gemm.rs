@@ -100,7 +100,10 @@ impl Blas {
             if !factors.hold([m, n, k]) || !factors.are_apart([m, n, k]) {
                 return None;
             }
-            let grid = self.shared(|width| policy::product::<T>(m, n, k, width))?;
+            // Without alpha nothing is multiplied: a matter of memory, not of arithmetic.
+            let grid = self.shared(|width| {
+                (alpha != T::ZERO).then(|| policy::product::<T>(m, n, k, width))?
+            })?;
             Some((grid, factors, k))
         })();
         let Some((grid, factors, k)) = plan else {

@@ -233,6 +233,9 @@ fn a_panic_goes_on_in_the_caller() {
 
 #[test]
 fn panics_of_callers_and_of_helpers_arrive_and_nothing_is_broken_after() {
+    /// More than helpers can do while a panic is on its way.
+    const MANY: usize = 1_000_000;
+
     let _cores = cores(8);
     within(120, "calls with panics", || {
         for threads in POOLS {
@@ -247,7 +250,7 @@ fn panics_of_callers_and_of_helpers_arrive_and_nothing_is_broken_after() {
                         pool.install(|| {
                             let caller = rayon::current_thread_index();
                             let helper_came = AtomicBool::new(false);
-                            share(1000, |_| {
+                            share(MANY, |_| {
                                 let helper = rayon::current_thread_index() != caller;
                                 ran.fetch_add(1, SeqCst);
                                 if helper {
@@ -263,7 +266,7 @@ fn panics_of_callers_and_of_helpers_arrive_and_nothing_is_broken_after() {
                     }));
                     assert_eq!(result.unwrap_err().downcast_ref(), Some(&round));
                     // Tiles that nobody had begun were left out.
-                    assert!(ran.load(SeqCst) < 1000);
+                    assert!(ran.load(SeqCst) < MANY);
                     let sum = AtomicUsize::new(0);
                     pool.install(|| {
                         share(10, |tile| {

@@ -59,7 +59,12 @@ fn call(mailbox: &Mailbox, tiles: usize, wanted: usize) {
 
 fn helper(mailbox: &Arc<Mailbox>) -> thread::JoinHandle<()> {
     let mailbox = Arc::clone(mailbox);
-    thread::spawn(move || mailbox.help(&|call, _| while call.step() {}))
+    thread::spawn(move || {
+        mailbox.help(&|call, slot| {
+            while call.step() {}
+            slot.exhausted();
+        });
+    })
 }
 
 #[test]
@@ -146,6 +151,33 @@ fn an_offer_that_is_out_serves_a_later_call() {
             shared.help(&|_, _| {
                 count.fetch_add(1, Relaxed);
             });
+        });
+        let call = Call::new(2, &|_| (), 1);
+        let mut told = false;
+        mailbox.slot(0).unwrap().publish(&call, || {
+            told = mailbox.reserve(1);
+            // The call stays open until the helper has looked.
+            helper.join().unwrap();
+        });
+        assert!(told || found.load(Relaxed) == 1);
+        assert_eq!(mailbox.offers(), usize::from(told));
+    });
+}
+
+/// A helper that stays counts as an offer that is out: either it finds the call, or the call is told to make one.
+#[test]
+fn a_helper_that_watches_serves_a_call_or_is_not_relied_on() {
+    model(4, || {
+        let mailbox = Arc::new(Mailbox::default());
+        let found = Arc::new(AtomicUsize::new(0));
+        let (shared, count) = (Arc::clone(&mailbox), Arc::clone(&found));
+        let helper = thread::spawn(move || {
+            shared.watch();
+            let seen = shared.has_calls();
+            shared.begin();
+            if seen || shared.has_calls() {
+                count.fetch_add(1, Relaxed);
+            }
         });
         let call = Call::new(2, &|_| (), 1);
         let mut told = false;

@@ -56,6 +56,11 @@ impl Cut {
         }
     }
 
+    /// The length that is cut.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// How many parts there are.
     pub fn parts(&self) -> usize {
         self.parts

@@ -1,6 +1,7 @@
 //! The ways in which a call runs: as it is, or tile by tile.
 
 use super::backend::Blas;
+use super::policy::Size;
 use super::share::{share_kernels, width};
 use crate::error::Result;
 
@@ -41,7 +42,12 @@ impl Blas {
 
     /// Runs the tiles, each held at one thread.
     pub(super) fn tiles(&self, count: usize, tile: &(dyn Fn(usize) + Sync)) {
-        share_kernels(count, &|index| {
+        self.tiles_of(Size::Large, count, tile);
+    }
+
+    /// The same for a call of that size.
+    pub(super) fn tiles_of(&self, size: Size, count: usize, tile: &(dyn Fn(usize) + Sync)) {
+        share_kernels(count, size == Size::Brief, &|index| {
             let _held = self.held();
             tile(index);
         });

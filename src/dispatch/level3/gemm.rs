@@ -109,7 +109,8 @@ impl Blas {
         let Some((grid, factors, k)) = plan else {
             return self.through(through);
         };
-        self.tiles(grid.tiles(), &|tile| {
+        let size = policy::Size::of_product::<T>(grid.rows.len(), grid.cols.len(), k);
+        self.tiles_of(size, grid.tiles(), &|tile| {
             // SAFETY: They hold that, and our caller's promise; no other tile has this part of C.
             unsafe { factors.tile(kernels, (&grid, tile), k, alpha, beta) };
         });

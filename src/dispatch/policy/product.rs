@@ -119,3 +119,23 @@ pub(crate) fn batch<T: Scalar>([m, n, k]: [usize; 3], count: usize, width: usize
     };
     (grid.is_some() || groups.parts() > 1).then_some(Batch { groups, grid })
 }
+
+/// How long a call takes, compared with waking somebody who sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Hardly longer: not worth it for one call alone.
+    Brief,
+    /// Longer.
+    Large,
+}
+
+impl Size {
+    /// That of an m x n result whose elements cost `depth` pairs each.
+    pub fn of_product<T: Scalar>(m: usize, n: usize, depth: usize) -> Self {
+        if work::<T>(m, n, depth) < table().brief {
+            Size::Brief
+        } else {
+            Size::Large
+        }
+    }
+}

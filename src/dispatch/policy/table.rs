@@ -21,6 +21,8 @@ pub(super) struct Table {
     /// Up to so much work, a call of level 3 costs less than asking somebody to help, and no library starts threads
     /// for it.
     pub tiny: isize,
+    /// Below so much work, some 100 microseconds of it, nobody is woken for a call alone.
+    pub brief: usize,
     /// gemm, symm, hemm.
     pub product: Row,
     /// syrk, herk, syr2k, her2k, gemmt.
@@ -34,6 +36,7 @@ pub(super) struct Table {
 
 const BUILT_IN: Table = Table {
     tiny: 48 * 48 * 48,
+    brief: 128 * 128 * 128,
     product: Row {
         least: 72 * 72 * 72,
         narrowest: 32,
@@ -56,6 +59,7 @@ const BUILT_IN: Table = Table {
 /// Nothing is too small: what tests see, so that they get to every edge with small matrices.
 const SMALL: Table = Table {
     tiny: 0,
+    brief: 0,
     product: Row {
         least: 1,
         narrowest: 2,

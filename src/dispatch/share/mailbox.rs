@@ -16,6 +16,8 @@ pub struct Mailbox {
     offers: Alone<AtomicUsize>,
     /// How many cores the owner goes by.
     cores: AtomicUsize,
+    /// Where it was.
+    cpu: AtomicUsize,
 }
 
 impl Default for Mailbox {
@@ -24,6 +26,7 @@ impl Default for Mailbox {
             slots: std::array::from_fn(|_| Slot::new()),
             offers: Alone(AtomicUsize::new(0)),
             cores: AtomicUsize::new(1),
+            cpu: AtomicUsize::new(usize::MAX),
         }
     }
 }
@@ -59,15 +62,21 @@ impl Mailbox {
         self.offers.0.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// A helper that is still there watches for calls: like an offer that is out, until it [begins](Mailbox::begin).
+    pub fn watch(&self) {
+        self.offers.0.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// How many offers are out; only a hint.
     pub fn offers(&self) -> usize {
         self.offers.0.load(Ordering::Relaxed)
     }
 
-    /// The owner goes by so many cores from now on.
-    pub fn set_cores(&self, cores: usize) {
-        // Relaxed, here and below: a number by itself, of which an old one does as well.
+    /// The owner goes by so many cores from now on, and was on that CPU.
+    pub fn set_owner(&self, cores: usize, cpu: usize) {
+        // Relaxed, here and below: numbers by themselves, of which old ones do as well.
         self.cores.store(cores, Ordering::Relaxed);
+        self.cpu.store(cpu, Ordering::Relaxed);
     }
 
     /// How many cores the owner goes by.
@@ -75,10 +84,24 @@ impl Mailbox {
         self.cores.load(Ordering::Relaxed)
     }
 
+    /// The CPU that the owner was on at its last call.
+    pub fn cpu(&self) -> usize {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
     /// Helps with every call that is published, the innermost first: the outer ones wait for it.
-    pub fn help(&self, help: &dyn Fn(&Call<'_>, &Slot)) {
+    ///
+    /// Returns whether there was one.
+    pub fn help(&self, help: &dyn Fn(&Call<'_>, &Slot)) -> bool {
+        let mut found = false;
         for slot in self.slots.iter().rev() {
-            slot.enter(|call| help(call, slot));
+            found |= slot.enter(|call| help(call, slot));
         }
+        found
+    }
+
+    /// Whether a call is published. Who has just [begun](Mailbox::begin) sees every call whose owner relied on that offer.
+    pub fn has_calls(&self) -> bool {
+        self.slots.iter().any(Slot::is_open)
     }
 }

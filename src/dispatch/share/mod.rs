@@ -11,6 +11,7 @@ mod call;
 mod gate;
 mod load;
 mod mailbox;
+mod place;
 mod process;
 mod slot;
 #[cfg(all(test, not(loom)))]
@@ -35,6 +36,14 @@ use std::time::{Duration, Instant};
 /// long enough that offers cost nothing beside the tiles, short beside the calls for which helpers matter.
 const AGAIN: Duration = Duration::from_millis(1);
 
+/// How long a helper stays after a call for the next one, and for how long after a call the next one counts as one of
+/// many. OpenBLAS's own threads spin for 100 ms and OpenMP's for up to 200, without giving way; here it need only cover what
+/// a program does between two calls of a loop.
+const LINGER: Duration = Duration::from_micros(500);
+
+/// How often a helper that lingers looks for calls before it looks for other work.
+const LOOKS: u32 = 8;
+
 /// How many cores [`simulate_cores`] said there are; 0 for those that there are.
 static SIMULATED: AtomicUsize = AtomicUsize::new(0);
 
@@ -51,6 +60,8 @@ thread_local! {
 enum Tiles {
     /// They compute and wait for nothing.
     Kernels,
+    /// The same, and all together take hardly longer than waking somebody who sleeps.
+    FewKernels,
     /// They may wait for locks, which somebody who waits for a core may hold.
     Unknown,
 }
@@ -94,8 +105,16 @@ pub fn share<F: Fn(usize) + Sync>(tiles: usize, tile: F) {
 
 /// [`share`] for tiles that wait for nothing: kernels.
 #[allow(dead_code, reason = "for the routines, which come next")]
-pub(crate) fn share_kernels(tiles: usize, tile: &(dyn Fn(usize) + Sync)) {
-    run(tiles, tile, Tiles::Kernels);
+///
+/// With `small`, they are so little work that it does not pay to wake somebody for this call alone: only helpers who are
+/// awake take part, unless this thread makes many calls in a row.
+pub(crate) fn share_kernels(tiles: usize, small: bool, tile: &(dyn Fn(usize) + Sync)) {
+    let kind = if small {
+        Tiles::FewKernels
+    } else {
+        Tiles::Kernels
+    };
+    run(tiles, tile, kind);
 }
 
 /// How many workers share the tiles of a call that this thread makes, itself included: the size of its pool.
@@ -171,6 +190,8 @@ struct Own {
     bed: Arc<Bed>,
     /// Offers may be out in a pool other than the global one.
     pooled: Cell<bool>,
+    /// When its last call ended.
+    last: Cell<Option<Instant>>,
 }
 
 impl Own {
@@ -184,6 +205,7 @@ impl Own {
             mailbox,
             bed: Arc::default(),
             pooled: Cell::new(false),
+            last: Cell::new(None),
         }
     }
 
@@ -201,16 +223,23 @@ impl Own {
             (0..tiles).for_each(work);
             return;
         };
-        self.mailbox.set_cores(cores);
+        self.mailbox.set_owner(cores, place::cpu());
         let call = Call::new(tiles, work, wanted);
         DEPTH.set(depth + 1);
-        slot.publish(&call, || self.work_off(&call, slot, cores));
+        let wake = kind != Tiles::FewKernels || self.is_one_of_many();
+        slot.publish(&call, || self.work_off(&call, slot, cores, wake));
         DEPTH.set(depth);
+        self.last.set(Some(Instant::now()));
         let payload = call.finish();
         drop(caller);
         if let Some(payload) = payload {
             resume_unwind(payload);
         }
+    }
+
+    /// Whether this thread made a call just now.
+    fn is_one_of_many(&self) -> bool {
+        self.last.get().is_some_and(|last| last.elapsed() < LINGER)
     }
 
     /// The caller's part: offers its tiles, and computes them while there are any.
@@ -219,7 +248,7 @@ impl Own {
     /// it lies there until a worker is idle. A thread that is in no pool waits until a core is left, lest it wake workers
     /// for nothing. If an offer was taken up and yet a helper is missing, it was sent away because others needed the
     /// core, or called away; then there is another one, now and then.
-    fn work_off(&self, call: &Call<'_>, slot: &Slot, cores: usize) {
+    fn work_off(&self, call: &Call<'_>, slot: &Slot, cores: usize, wake: bool) {
         let load = &process::current().load.0;
         let outside = rayon::current_thread_index().is_none();
         if !outside {
@@ -228,7 +257,7 @@ impl Own {
         let mut offered: Option<Instant> = None;
         loop {
             let due = match offered {
-                None => !outside || load.core_left(cores),
+                None => wake && (!outside || load.core_left(cores)),
                 Some(at) => {
                     self.mailbox.offers() == 0
                         && slot.inside() < call.wanted()
@@ -239,7 +268,10 @@ impl Own {
             };
             if due {
                 offered = Some(Instant::now());
-                offer(&self.mailbox, 1);
+                if offer(&self.mailbox, 1) {
+                    // A worker that was woken may be queued behind us: let it go elsewhere (see place.rs).
+                    std::thread::yield_now();
+                }
             }
             if !call.step() {
                 return;
@@ -258,26 +290,39 @@ impl Drop for Own {
     }
 }
 
-/// Offers the calls of `mailbox` to the pool that we are in, unless `most` offers are out.
-fn offer(mailbox: &Arc<Mailbox>, most: usize) {
-    if mailbox.reserve(most) {
+/// Offers the calls of `mailbox` to the pool that we are in, unless `most` offers are out; whether it did.
+fn offer(mailbox: &Arc<Mailbox>, most: usize) -> bool {
+    let due = mailbox.reserve(most);
+    if due {
         let mailbox = Arc::clone(mailbox);
         rayon::spawn(move || take_up(&mailbox));
     }
+    due
 }
 
-/// What an idle worker does with an offer.
+/// What an idle worker does with an offer: it helps with what it finds, and stays for a while if there was something.
 fn take_up(mailbox: &Arc<Mailbox>) {
     mailbox.begin();
+    while help(mailbox) {
+        if !linger(mailbox) {
+            return;
+        }
+    }
+}
+
+/// Helps with the calls of `mailbox`; whether there was one and a core to help with.
+fn help(mailbox: &Arc<Mailbox>) -> bool {
     let process = process::current();
     let cores = mailbox.cores();
     // A tile that runs rayon's own loops waits for them by working on whatever the pool has, offers too. If it took them
     // up, tiles would be inside tiles without end.
-    if COUNTED.get() || !process.load.0.join(cores) {
-        return;
+    // And an offer that finds nothing must not take a core, not even for a moment: somebody else's helper may want it.
+    if COUNTED.get() || !mailbox.has_calls() || !process.load.0.join(cores) {
+        return false;
     }
     COUNTED.set(true);
-    mailbox.help(&|call, slot| {
+    place::apart_from(mailbox.cpu());
+    let found = mailbox.help(&|call, slot| {
         if !COUNTED.get() {
             return;
         }
@@ -293,10 +338,45 @@ fn take_up(mailbox: &Arc<Mailbox>) {
                 return;
             }
         }
+        slot.exhausted();
+        // Before we leave the slot, and not after: our caller may make its next call at once, and must not find the
+        // core taken by us.
+        COUNTED.set(false);
+        process.helper_ended();
     });
     if COUNTED.replace(false) {
         process.helper_ended();
     }
+    found
+}
+
+/// Waits for the next call of `mailbox`, for a while and giving way to everybody; whether there is one.
+///
+/// Programs make many calls in a row. Between them a worker would go to sleep, and waking it takes the caller some ten
+/// microseconds and the worker, on machines whose CPUs share no cache, up to some milliseconds. Meanwhile we count as an
+/// offer that is out, so that the caller need neither make one nor wake anybody.
+fn linger(mailbox: &Mailbox) -> bool {
+    let since = Instant::now();
+    let load = &process::current().load.0;
+    // Not where others need the core.
+    while load.core_left(mailbox.cores()) {
+        mailbox.watch();
+        for _ in 0..LOOKS {
+            if mailbox.has_calls() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        // From here on we may be busy with something else, so whoever calls now must make an offer.
+        mailbox.begin();
+        if mailbox.has_calls() {
+            return true;
+        }
+        if rayon::yield_now() == Some(rayon::Yield::Executed) || since.elapsed() > LINGER {
+            return false;
+        }
+    }
+    false
 }
 
 /// A thread in a shared call, counted once.

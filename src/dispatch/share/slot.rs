@@ -2,7 +2,8 @@
 //!
 //! The protocol and its proof are in this folder's README. Invariants, for `state`:
 //! - the lowest bits count the helpers inside, which changes by a helper's own entering and leaving only;
-//! - helpers enter while OPEN is set only, and the caller takes it away before it waits;
+//! - helpers enter while OPEN is set only; the caller takes it away before it waits, a helper that is inside when there
+//!   are no tiles left;
 //! - no more helpers are inside than the call wants;
 //! - `call` points to a living [`Call`] while OPEN is set or a helper is inside.
 
@@ -112,6 +113,17 @@ impl Slot {
     fn wait_briefly(&self) -> u32 {
         spin_loop();
         self.state.load(Ordering::Acquire)
+    }
+
+    /// Whether helpers may enter; only a hint, unless something else orders it.
+    pub fn is_open(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & OPEN != 0
+    }
+
+    /// Lets nobody else in: called by a helper that is inside and found no tile left.
+    pub fn exhausted(&self) {
+        // Relaxed: nothing is handed over. The call that we are inside is still the one that is published.
+        self.state.fetch_and(!OPEN, Ordering::Relaxed);
     }
 
     /// How many helpers are inside; only a hint.

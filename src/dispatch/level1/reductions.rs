@@ -3,6 +3,7 @@
 use crate::dispatch::backend::Blas;
 use crate::dispatch::policy::vector::Routine;
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 use crate::sys::blas::Kernels;
 
@@ -187,8 +188,12 @@ impl Blas {
                 |n, [x]| kernels.nrm2(n, x, incx),
                 |_, norms| {
                     // The norm of the norms; they are as many as there are parts.
-                    let norms: Vec<T> = norms.iter().copied().map(T::of_real).collect();
-                    Some(kernels.nrm2(norms.len() as isize, norms.as_ptr(), 1))
+                    let mut all = Workspace::<T>::new(1, norms.len());
+                    let places = all.shared();
+                    for (index, &norm) in norms.iter().enumerate() {
+                        places.at_mut(index).write(T::of_real(norm));
+                    }
+                    Some(kernels.nrm2(norms.len() as isize, places.at(0), 1))
                 },
             )
         }

@@ -1,11 +1,12 @@
 //! gemv: tiles have a part of y, or where y is short a part of the sums.
 
-use super::{Block, Copies, Matrix};
+use super::{Block, Matrix, add_copies};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::Trans;
 use crate::dispatch::policy::vector::{self as policy, Product, Routine};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
+use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 
 impl Blas {
@@ -84,7 +85,7 @@ impl Blas {
             }),
             Product::Sum(cut) => {
                 // The first tile has y itself.
-                let mut copies = Copies::new(cut.parts() - 1, y.len());
+                let mut copies = Workspace::new(cut.parts() - 1, y.len());
                 let elements = copies.shared();
                 let rows = 0..y.len();
                 self.tiles(cut.parts(), &|tile| {
@@ -95,14 +96,14 @@ impl Blas {
                         if tile == 0 {
                             block.gemv((&rows, &cols), alpha, x, beta, (y.part(&rows), incy));
                         } else {
-                            let copy = elements.at_mut((tile - 1) * y.len());
+                            let copy = elements.at_mut(copies.offset(tile - 1));
                             block.gemv((&rows, &cols), alpha, x, T::ZERO, (copy, 1));
                         }
                     }
                 });
                 let _held = self.held();
                 // SAFETY: the tiles have ended.
-                unsafe { copies.add(kernels, &rows, &y) };
+                unsafe { add_copies(kernels, &copies, &rows, &y) };
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! symv, hemv: tiles are strips of columns of the triangle that is stored. Each element beside the diagonal is used twice,
 //! for its own place and for its mirror image, while it is in the cache.
 
-use super::{Block, Copies, Matrix};
+use super::{Block, Matrix, add_copies};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter};
 use crate::dispatch::grid::Cut;
@@ -9,6 +9,7 @@ use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
+use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 use std::ops::Range;
 
@@ -126,11 +127,13 @@ impl Blas {
             return self.through(through);
         };
         let nothing = (Shared::input(a), Shared::input(x));
-        let mut copies = Copies::new(strips.parts(), y.len());
+        let mut copies = Workspace::new(strips.parts(), y.len());
         let elements = copies.shared();
         self.tiles(strips.parts(), &|strip| {
             // SAFETY: each has a copy of its own.
-            unsafe { triangle.multiply(&strips.part(strip), elements.at_mut(strip * y.len())) };
+            unsafe {
+                triangle.multiply(&strips.part(strip), elements.at_mut(copies.offset(strip)))
+            };
         });
         // y = beta y first, by the library's own rules for that, then the copies in their order.
         let parts = Cut::even(y.len(), 2 * strips.parts(), policy::SUMMED);
@@ -152,7 +155,7 @@ impl Blas {
                     to,
                     incy,
                 );
-                copies.add(kernels, &range, &y);
+                add_copies(kernels, &copies, &range, &y);
             }
         });
         Ok(())
@@ -176,40 +179,28 @@ impl<T: Scalar> Triangle<'_, T> {
     /// The columns are in the matrix, and y is as long as it, for us alone.
     unsafe fn multiply(&self, cols: &Range<usize>, y: *mut T) {
         let (a, inc) = (&self.stored.a, self.x.inc());
-        let mut start = cols.start;
-        while start < cols.end {
+        // SAFETY: a block on the diagonal, and the same elements of x and y.
+        unsafe {
+            let (on, x) = (a.at(cols.start, cols.start), self.x.part(cols));
+            let (n, ld, y) = (cols.len() as isize, a.ld as isize, y.add(cols.start));
+            (self.stored.kernels).hemv(self.uplo, n, self.alpha, on, ld, x, inc, T::ONE, y, 1);
+        }
+        let beside = if self.upper {
+            0..cols.start
+        } else {
+            cols.end..a.rows
+        };
+        for start in cols.clone().step_by(policy::MIRRORED_COLUMNS) {
             let few = start..cols.end.min(start + policy::MIRRORED_COLUMNS);
-            start = few.end;
-            // SAFETY: a block on the diagonal, and the same elements of x and y.
-            unsafe {
-                let (on, x, y) = (
-                    a.at(few.start, few.start),
-                    self.x.part(&few),
-                    y.add(few.start),
-                );
-                let (n, ld) = (few.len() as isize, a.ld as isize);
-                self.stored
-                    .kernels
-                    .hemv(self.uplo, n, self.alpha, on, ld, x, inc, T::ONE, y, 1);
-            }
-            let beside = if self.upper {
-                0..few.start
-            } else {
-                few.end..a.rows
-            };
-            let mut start = beside.start;
-            while start < beside.end {
+            for start in beside.clone().step_by(policy::MIRRORED_ROWS) {
                 let rows = start..beside.end.min(start + policy::MIRRORED_ROWS);
-                start = rows.end;
                 // SAFETY: as above, for a block that is not on the diagonal.
                 unsafe {
                     let (x_rows, x_cols) = (self.x.part(&rows), self.x.part(&few));
                     let (y_rows, y_cols) = (y.add(rows.start), y.add(few.start));
                     let (x_rows, x_cols) = ((x_rows.cast_const(), inc), (x_cols.cast_const(), inc));
-                    self.stored
-                        .gemv((&rows, &few), self.alpha, x_cols, T::ONE, (y_rows, 1));
-                    self.mirrored
-                        .gemv((&few, &rows), self.alpha, x_rows, T::ONE, (y_cols, 1));
+                    (self.stored).gemv((&rows, &few), self.alpha, x_cols, T::ONE, (y_rows, 1));
+                    (self.mirrored).gemv((&few, &rows), self.alpha, x_rows, T::ONE, (y_cols, 1));
                 }
             }
         }

@@ -12,6 +12,7 @@ use super::check::{Trans, positive};
 use super::ptr::Shared;
 use super::scalar::Scalar;
 use super::strided::Strided;
+use super::workspace::Workspace;
 use crate::sys::blas::Kernels;
 use std::ops::Range;
 
@@ -102,43 +103,28 @@ impl<T: Scalar> Block<'_, T> {
     }
 }
 
-/// Copies of a vector that several tiles add to: one for each.
-struct Copies<T> {
-    elements: Vec<T>,
-    len: usize,
-}
-
-impl<T: Scalar> Copies<T> {
-    /// All of them zero.
-    fn new(copies: usize, len: usize) -> Self {
-        Copies {
-            elements: vec![T::ZERO; copies * len],
-            len,
-        }
-    }
-
-    /// For tiles, each of which has one.
-    fn shared(&mut self) -> Shared<T> {
-        Shared::output(self.elements.as_mut_ptr())
-    }
-
-    /// Adds these elements of all copies to those of y, in the order of the copies.
-    ///
-    /// # Safety
-    /// They are within y, which nobody else touches; and nobody writes to the copies.
-    unsafe fn add(&self, kernels: &Kernels<T>, range: &Range<usize>, y: &Strided<T>) {
-        for copy in self.elements.chunks_exact(self.len) {
-            // SAFETY: our caller's promise.
-            unsafe {
-                kernels.axpy(
-                    range.len() as isize,
-                    T::ONE,
-                    copy[range.clone()].as_ptr(),
-                    1,
-                    y.part(range),
-                    y.inc(),
-                );
-            }
-        }
+/// Adds these elements of all copies of a vector to those of y, in the order of the copies.
+///
+/// # Safety
+/// They are within y, which nobody else touches; and nobody writes to the copies.
+unsafe fn add_copies<T: Scalar>(
+    kernels: &Kernels<T>,
+    copies: &Workspace<T>,
+    range: &Range<usize>,
+    y: &Strided<T>,
+) {
+    for copy in copies.pieces() {
+        let part = copy[range.clone()].as_ptr();
+        // SAFETY: our caller's promise.
+        unsafe {
+            kernels.axpy(
+                range.len() as isize,
+                T::ONE,
+                part,
+                1,
+                y.part(range),
+                y.inc(),
+            )
+        };
     }
 }

@@ -4,9 +4,9 @@ use super::{Block, Matrix};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter};
 use crate::dispatch::policy::vector::{self as policy, Routine};
-use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
+use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 
 impl Blas {
@@ -66,13 +66,13 @@ impl Blas {
         let Some((strips, upper, block, x)) = plan else {
             return self.through(through);
         };
-        let mut before = vec![T::ZERO; x.len()];
+        let mut copy = Workspace::new(1, x.len());
+        let before = copy.shared();
         // SAFETY: x and its copy; taken with x's own sign of the increment, the copy begins where x does.
         unsafe {
             let _held = self.held();
-            kernels.copy(n, x.part(&(0..x.len())), incx, before.as_mut_ptr(), 1);
+            kernels.copy(n, x.part(&(0..x.len())), incx, before.at_mut(0), 1);
         }
-        let before = Shared::input(before.as_ptr());
         self.tiles(strips.parts(), &|strip| {
             let rows = strips.part(strip);
             let cols = if upper {

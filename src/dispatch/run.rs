@@ -2,6 +2,7 @@
 
 use super::backend::Blas;
 use super::policy::Size;
+use super::policy::vector::Routine;
 use super::share::{share_kernels, width};
 use crate::error::Result;
 
@@ -33,6 +34,23 @@ impl Blas {
     pub(super) fn through<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
         let _held = self.held();
         Ok(call())
+    }
+
+    /// A call of level 1 or 2 on so many elements, if these are too few to be shared in any pool.
+    #[inline]
+    pub(super) fn undivided<T, R>(
+        &self,
+        routine: Routine,
+        elements: isize,
+        call: impl FnOnce() -> R,
+    ) -> Option<Result<R>> {
+        if elements <= routine.alone() {
+            Some(self.tiny(call))
+        } else if routine.undivided::<T>(elements) {
+            Some(self.through(call))
+        } else {
+            None
+        }
     }
 
     /// The plan of a call that can be cut, for the pool that the caller is in.

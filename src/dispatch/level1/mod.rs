@@ -37,8 +37,8 @@ impl Blas {
         self.check(routine.name(), &[n])?;
         self.check(routine.name(), &vectors.map(|(_, inc)| inc))?;
         let starts = vectors.map(|(start, _)| start);
-        if n <= routine.alone() {
-            return self.tiny(|| call(n, starts));
+        if let Some(done) = self.undivided::<T, R>(routine, n, || call(n, starts)) {
+            return done;
         }
         let starts = vectors.map(|(start, _)| Shared::output(start));
         // SAFETY: the starts themselves.

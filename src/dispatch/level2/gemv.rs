@@ -48,8 +48,9 @@ impl Blas {
         // SAFETY: our caller's promise, handed on.
         let through =
             || unsafe { kernels.gemv(trans, m, n, alpha, a, lda, x, incx, beta, y, incy) };
-        if m.saturating_mul(n) <= Routine::Gemv.alone() {
-            return self.tiny(through);
+        let elements = m.saturating_mul(n);
+        if let Some(done) = self.undivided::<T, _>(Routine::Gemv, elements, through) {
+            return done;
         }
         let plan = (|| {
             let a = Matrix::new(a, m, n, lda)?;

@@ -127,8 +127,9 @@ impl Blas {
             }
         };
         let through = || kernel((m, n), x, y, a);
-        if m.saturating_mul(n) <= Routine::Ger.alone() {
-            return self.tiny(through);
+        let elements = m.saturating_mul(n);
+        if let Some(done) = self.undivided::<T, _>(Routine::Ger, elements, through) {
+            return done;
         }
         let plan = (|| {
             let a = Matrix::new(a, m, n, lda)?;

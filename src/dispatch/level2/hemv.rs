@@ -87,8 +87,9 @@ impl Blas {
         self.check("hemv", &[n, lda, incx, incy])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.hemv(uplo, n, alpha, a, lda, x, incx, beta, y, incy) };
-        if n.saturating_mul(n) <= Routine::Hemv.alone() {
-            return self.tiny(through);
+        let elements = n.saturating_mul(n);
+        if let Some(done) = self.undivided::<T, _>(Routine::Hemv, elements, through) {
+            return done;
         }
         let plan = (|| {
             let a = Matrix::new(a, n, n, lda)?;

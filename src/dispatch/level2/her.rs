@@ -70,8 +70,9 @@ impl Blas {
         self.check("her", &[n, incx, lda])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.her(uplo, n, alpha, x, incx, a, lda) };
-        if n.saturating_mul(n) <= Routine::Her.alone() {
-            return self.tiny(through);
+        let elements = n.saturating_mul(n);
+        if let Some(done) = self.undivided::<T, _>(Routine::Her, elements, through) {
+            return done;
         }
         let plan = (|| {
             let a = Matrix::new(a, n, n, lda)?;

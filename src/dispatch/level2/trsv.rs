@@ -41,8 +41,9 @@ impl Blas {
         self.check("trsv", &[n, lda, incx])?;
         // SAFETY: our caller's promise, handed on.
         let through = || unsafe { kernels.trsv(uplo, trans, diag, n, a, lda, x, incx) };
-        if n.saturating_mul(n) <= Routine::Trsv.alone() {
-            return self.tiny(through);
+        let elements = n.saturating_mul(n);
+        if let Some(done) = self.undivided::<T, _>(Routine::Trsv, elements, through) {
+            return done;
         }
         let plan = (|| {
             let a = Matrix::new(a, n, n, lda)?;

@@ -94,6 +94,12 @@ impl Routine {
         }
     }
 
+    /// Whether a call on so many elements is not shared, whatever the pool. Numbers that are no sizes are not looked at.
+    #[inline]
+    pub fn undivided<T>(self, elements: isize) -> bool {
+        elements.saturating_mul(size_of::<T>() as isize) < self.shared() as isize
+    }
+
     /// From so many bytes on it is shared.
     fn shared(self) -> usize {
         if small() {

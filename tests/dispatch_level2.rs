@@ -452,32 +452,39 @@ fn special_values<T: Number>(blas: &Blas) {
     });
     assert!(got.bytes() == a.bytes(), "{}ger with alpha = 0", T::LETTER);
 
-    // A row of A is the y that is computed: no tiles, since each would change another's input.
-    let whole = Operand::<T>::matrix((m, n), 3, 9, everything);
-    let into_itself = |a: &mut Operand<T>| {
-        let memory = a.ptr_mut();
-        // SAFETY: n elements, lda apart, are the first row.
+    // y is x: tiles would each clear a part of what the others read.
+    let full = Operand::<T>::matrix((n, n), 0, 9, everything);
+    let both = Operand::<T>::vector(n, 1, 10);
+    let into_itself = |both: &mut Operand<T>| {
+        let (from, memory) = (full.ptr(), both.ptr_mut());
+        // SAFETY: a square matrix, and n elements.
         unsafe {
             blas.gemv(
                 b'T',
-                rows,
+                cols,
                 cols,
                 T::ONE,
+                from,
+                cols,
                 memory,
-                lda,
-                y.ptr(),
                 1,
-                T::ONE,
+                zero,
                 memory,
-                lda,
+                1,
             )
         }
         .unwrap();
     };
-    let mut expected = whole.clone();
+    let mut expected = both.clone();
     undivided(|| into_itself(&mut expected));
-    let ([got], ()) = repeated("gemv", [&whole], |[a]| into_itself(a));
-    assert!(got.bytes() == expected.bytes(), "gemv into its own matrix");
+    let ([got], ()) = repeated("gemv", [&both], |[both]| into_itself(both));
+    for index in 0..n {
+        let (got, expected) = (got.get(index).wide(), expected.get(index).wide());
+        assert!(
+            same(got, expected),
+            "gemv into its own vector: {got}, not {expected}"
+        );
+    }
 
     // Nothing to compute.
     for (m, n) in [(0, 5), (5, 0), (0, 0)] {

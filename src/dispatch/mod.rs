@@ -15,6 +15,7 @@ mod run;
 mod scalar;
 pub mod share;
 mod strided;
+mod wedge;
 mod workspace;
 
 use std::ops::Range;

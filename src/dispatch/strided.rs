@@ -77,3 +77,58 @@ fn overlap<T>(one: (*const T, usize), other: (*const T, usize)) -> bool {
     };
     start(one) < end(other) && start(other) < end(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_where_blas_takes_their_elements_from() {
+        let memory = [0.0; 40];
+        for inc in [1, 3, -1, -3] {
+            let vector = Strided::input(memory.as_ptr(), 10, inc).unwrap();
+            // Where BLAS takes element i of n from, which begin at `start`.
+            let place = |start: usize, index: usize, n: usize| {
+                let step = if inc < 0 { n - 1 - index } else { index };
+                start + step * inc.unsigned_abs()
+            };
+            for range in [0..10, 0..4, 3..7, 9..10] {
+                // SAFETY: within the vector.
+                let part = unsafe { vector.part(&range) };
+                let start = (part as usize - memory.as_ptr() as usize) / 8;
+                for index in range.clone() {
+                    let (inside, len) = (index - range.start, range.len());
+                    assert_eq!(
+                        place(start, inside, len),
+                        place(0, index, 10),
+                        "{inc} {range:?}"
+                    );
+                }
+            }
+        }
+        assert!(Strided::input(memory.as_ptr(), 10, 0).is_none());
+        assert!(Strided::input(memory.as_ptr(), 0, 1).is_none());
+    }
+
+    #[test]
+    fn vectors_that_share_an_element_are_not_apart() {
+        let memory = [0.0; 40];
+        let at = |offset: usize| memory[offset..].as_ptr();
+        let vector = Strided::input(at(10), 5, -2).unwrap();
+        assert_eq!(vector.span(), (at(10), 9));
+        for (offset, len, apart) in [
+            (0, 10, true),
+            (0, 11, false),
+            (18, 3, false),
+            (19, 3, true),
+            (12, 1, false),
+        ] {
+            assert_eq!(
+                vector.apart_from([(at(offset), len)]),
+                apart,
+                "{offset} {len}"
+            );
+        }
+        assert!(!vector.apart_from([(at(0), 1), (at(18), 1)]));
+    }
+}

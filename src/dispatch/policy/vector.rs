@@ -5,8 +5,9 @@
 
 use super::table::small;
 use crate::dispatch::check::Trans;
-use crate::dispatch::grid::{Cut, Grid, Wedge};
+use crate::dispatch::grid::{Cut, Grid};
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::wedge::Wedge;
 use std::mem::size_of;
 
 /// The routines of levels 1 and 2.
@@ -225,3 +226,56 @@ const MIRRORED_COST: f64 = 1.6;
 
 /// Sums of so many elements of copies are worth a tile.
 pub(crate) const SUMMED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_worth_it_and_at_most_two_for_each_worker(n in 1..100_000_000_usize, width in 1..256_usize) {
+            let floor = Routine::Dot.shared();
+            let cut = stretch::<f64>(Routine::Dot, n, width);
+            prop_assert_eq!(cut.is_some(), width > 1 && 8 * n >= floor);
+            if let Some(cut) = cut {
+                prop_assert!(cut.parts() <= 2 * width);
+                prop_assert!(8 * cut.part(0).len() * 3 >= floor, "{:?}", cut);
+                let total: usize = (0..cut.parts()).map(|part| cut.part(part).len()).sum();
+                prop_assert_eq!(total, n);
+            }
+        }
+
+        #[test]
+        fn products_by_vectors_are_cut_where_it_is_long(m in 1..4000_usize, n in 1..4000_usize, width in 2..64_usize) {
+            for trans in [Trans::No, Trans::Yes] {
+                let (rows, cols) = trans.stored(m, n);
+                match gemv::<f64>(trans, (rows, cols), width) {
+                    None => {}
+                    Some(Product::Result(cut)) => prop_assert_eq!(cut.part(cut.parts() - 1).end, rows),
+                    Some(Product::Sum(cut)) => prop_assert_eq!(cut.part(cut.parts() - 1).end, cols),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_results_are_sums_of_parts_and_long_ones_are_cut_themselves() {
+        assert!(matches!(
+            gemv::<f64>(Trans::No, (100, 100_000), 4),
+            Some(Product::Sum(_))
+        ));
+        assert!(matches!(
+            gemv::<f64>(Trans::No, (100_000, 100), 4),
+            Some(Product::Result(_))
+        ));
+        assert!(matches!(
+            gemv::<f64>(Trans::Yes, (4, 1_000_000), 4),
+            Some(Product::Sum(_))
+        ));
+        assert!(matches!(
+            gemv::<f64>(Trans::Yes, (1_000_000, 4), 4),
+            Some(Product::Result(_))
+        ));
+    }
+}

@@ -50,7 +50,7 @@ impl Blas {
         }
     }
 
-    /// y = alpha x + beta y. If beta is 0, what was in y does not matter, except that MKL and BLIS multiply it.
+    /// y = alpha x + beta y. If beta is 0, what was in y does not matter.
     ///
     /// Where the library does not have the routine, which the reference BLAS has not either, it is computed here.
     ///

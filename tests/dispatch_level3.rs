@@ -105,7 +105,7 @@ fn default_tiles(blas: &Blas) {
     for routine in ALL {
         let shapes: &[_] = match routine {
             Gemm | Symm | Hemm => &[[71, 70, 72], [73, 75, 70], [33, 120, 66], [130, 31, 65]],
-            Syrk | Herk | Syr2k | Her2k | Gemmt => &[[0, 63, 300], [0, 65, 330], [0, 131, 80]],
+            Syrk | Herk | Syr2k | Her2k | Gemmt => &[[0, 95, 160], [0, 97, 160], [0, 131, 80]],
             Trmm | Trsm => &[[110, 113, 0], [49, 300, 0]],
         };
         some_flags::<f64>(blas, routine, shapes);

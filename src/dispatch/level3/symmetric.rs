@@ -211,12 +211,8 @@ impl Blas {
                 && a.plain().is_apart([order, order], c, [m, n])
                 && b.plain().is_apart([m, n], c, [m, n])
                 && c.holds([m, n]);
-            let cut = if left {
-                policy::product::<T>
-            } else {
-                policy::turned::<T>
-            };
-            let grid = self.shared(|width| valid.then(|| cut(m, n, order, width))?)?;
+            let grid =
+                self.shared(|width| valid.then(|| policy::mirrored::<T>(m, n, order, width))?)?;
             let a = Mirrored {
                 stored: a,
                 lower,

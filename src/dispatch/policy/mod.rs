@@ -8,7 +8,7 @@ mod table;
 mod triangle;
 pub(super) mod vector;
 
-pub(super) use product::{Size, Substitution, along, batch, product, substitution, turned};
+pub(super) use product::{Size, Substitution, along, batch, mirrored, product, substitution};
 pub(super) use table::{simulate_small_tiles, tiny};
 pub(super) use triangle::{Part, triangle};
 

@@ -21,13 +21,23 @@ pub(crate) fn product<T: Scalar>(m: usize, n: usize, depth: usize, width: usize)
     cut(row, m, n, width)
 }
 
-/// The same where rows are better cut than columns.
-pub(crate) fn turned<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
-    let grid = product::<T>(n, m, depth, width)?;
-    Some(Grid {
-        rows: grid.cols,
-        cols: grid.rows,
-    })
+/// The tiles of a product with a symmetric matrix. Columns are cut first whatever side it stands on: beside the block on
+/// its diagonal most of a tile is gemm then, which packs less than the routine's own kernel.
+pub(crate) fn mirrored<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
+    let row = &table().mirrored;
+    if width < 2 || work::<T>(m, n, depth) < row.least {
+        return None;
+    }
+    cut(row, m, n, width)
+}
+
+/// A length in parts that small ones end, where these are still wide enough to be worth what each of them packs.
+fn strips(row: &Row, len: usize, parts: usize, step: usize) -> Cut {
+    if len / (4 * parts) < row.taper {
+        Cut::even(len, parts, step)
+    } else {
+        Cut::tapered(len, parts, step)
+    }
 }
 
 fn cut(row: &Row, m: usize, n: usize, width: usize) -> Option<Grid> {
@@ -41,13 +51,13 @@ fn cut(row: &Row, m: usize, n: usize, width: usize) -> Option<Grid> {
     Some(Grid {
         rows: match (down, across) {
             (1, _) => Cut::whole(m),
-            (_, 1) => Cut::tapered(m, down, row_step),
+            (_, 1) => strips(row, m, down, row_step),
             _ => Cut::even(m, down, row_step),
         },
         cols: if across == 1 {
             Cut::whole(n)
         } else {
-            Cut::tapered(n, across, col_step)
+            strips(row, n, across, col_step)
         },
     })
 }
@@ -78,7 +88,7 @@ pub(crate) fn substitution<T: Scalar>(
         return Some(Substitution::Blocks(table.block));
     }
     let step = row.steps[1];
-    (parts > 1).then(|| Substitution::Free(Cut::tapered(free, parts, step)))
+    (parts > 1).then(|| Substitution::Free(strips(row, free, parts, step)))
 }
 
 /// The parts of `len` lines that are work of so many pairs each.
@@ -88,7 +98,7 @@ pub(crate) fn along<T: Scalar>(len: usize, pairs: usize, width: usize) -> Option
         return None;
     }
     let parts = width.min(len / row.narrowest);
-    (parts > 1).then(|| Cut::tapered(len, parts, row.steps[0]))
+    (parts > 1).then(|| strips(row, len, parts, row.steps[0]))
 }
 
 /// How many products of one shape are cut.

@@ -11,6 +11,9 @@ pub(super) struct Row {
     pub least: usize,
     /// The narrowest tile, in rows or columns.
     pub narrowest: usize,
+    /// From so many rows or columns on in the small tiles that end a call, it has such: they let a helper that comes late
+    /// find work, and cost 3 to 10 % of the call, since each packs its operands by itself.
+    pub taper: usize,
     /// Rows and columns of tiles are multiples of these, which kernels are unrolled by.
     pub steps: [usize; 2],
 }
@@ -23,8 +26,10 @@ pub(super) struct Table {
     pub tiny: isize,
     /// Below so much work, some 100 microseconds of it, nobody is woken for a call alone.
     pub brief: usize,
-    /// gemm, symm, hemm.
+    /// gemm.
     pub product: Row,
+    /// symm, hemm.
+    pub mirrored: Row,
     /// syrk, herk, syr2k, her2k, gemmt.
     pub triangle: Row,
     /// trmm, trsm, along the dimension in which they fall apart.
@@ -40,41 +45,46 @@ const BUILT_IN: Table = Table {
     product: Row {
         least: 72 * 72 * 72,
         narrowest: 32,
+        taper: 96,
+        steps: [16, 8],
+    },
+    mirrored: Row {
+        least: 88 * 88 * 88,
+        narrowest: 32,
+        taper: 192,
         steps: [16, 8],
     },
     triangle: Row {
         least: 88 * 88 * 88,
-        narrowest: 32,
+        narrowest: 48,
+        taper: 512,
         steps: [16, 16],
     },
     sides: Row {
         least: 88 * 88 * 88,
         narrowest: 24,
+        taper: 192,
         steps: [16, 8],
     },
     block: 128,
     least_blocks: 8,
 };
 
+const TINY: Row = Row {
+    least: 1,
+    narrowest: 2,
+    taper: 3,
+    steps: [2, 2],
+};
+
 /// Nothing is too small: what tests see, so that they get to every edge with small matrices.
 const SMALL: Table = Table {
     tiny: 0,
     brief: 0,
-    product: Row {
-        least: 1,
-        narrowest: 2,
-        steps: [2, 2],
-    },
-    triangle: Row {
-        least: 1,
-        narrowest: 2,
-        steps: [2, 2],
-    },
-    sides: Row {
-        least: 1,
-        narrowest: 2,
-        steps: [2, 2],
-    },
+    product: TINY,
+    mirrored: TINY,
+    triangle: TINY,
+    sides: TINY,
     block: 2,
     least_blocks: 3,
 };

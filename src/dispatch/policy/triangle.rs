@@ -8,8 +8,9 @@ use std::ops::Range;
 /// A triangle cut into strips of columns: of each, the block on the diagonal is one tile, and what is beside it one or
 /// more. The rectangles come first, the largest of them foremost; the blocks, which are half of a square, last.
 ///
-/// With strips that are not cut again, strip `i` of `b` counting from the shortest is `2 i` of `b^2` halves of a square, so
-/// `b` of twice the pool's size is where the longest is no more than one worker's share.
+/// In halves of a block, of which the triangle has `b^2` with `b` blocks a side: squares of one block are 2 each and blocks on
+/// the diagonal 1, so that with `b` the size of the pool every worker can have `b` of them. Strips that are not cut are up
+/// to `2 b` each: with `b` twice the size of the pool the longest is no more than one worker's share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Triangle {
     order: usize,
@@ -85,12 +86,15 @@ pub(crate) fn triangle<T: Scalar>(
     if width < 2 || room < 2 || work < row.least {
         return None;
     }
-    // Above 8 workers strips would be too narrow for what they read: squares, two or more for each worker.
-    let strips = 2 * width;
-    let (blocks, group) = if width <= 8 && strips <= room {
-        (strips, strips)
-    } else {
-        ((6 * width).isqrt().max(4).min(room), 1)
+    let squares = |blocks: usize| (blocks.min(room), 1);
+    let (blocks, group) = match width {
+        // Few large tiles, and more of them where they are large all the same, for helpers that come late.
+        2 | 3 if order / (2 * width) >= row.taper => squares(2 * width),
+        2 | 3 => squares(width),
+        // Long strips pack least, as long as they are not too narrow for what they read.
+        4..=8 if 2 * width <= room => (2 * width, 2 * width),
+        // An even share for each would be squares that pack more than it gains.
+        _ => squares((6 * width).isqrt()),
     };
     let size = order.div_ceil(blocks).next_multiple_of(row.steps[0]);
     let blocks = order.div_ceil(size);
@@ -105,7 +109,7 @@ pub(crate) fn triangle<T: Scalar>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Substitution, batch, product, substitution, turned};
+    use super::super::{Substitution, batch, mirrored, product, substitution};
     use super::*;
     use crate::dispatch::grid::{Cut, Grid};
     use proptest::prelude::*;
@@ -132,7 +136,7 @@ mod tests {
             order in 1_usize..300, lower: bool, width in 2_usize..70,
         ) {
             let Some(triangle) = triangle::<f64>(order, lower, 10_000, width) else {
-                prop_assert!(order < 64);
+                prop_assert!(order < 96);
                 return Ok(());
             };
             let mut seen = vec![0_u8; order * order];
@@ -194,7 +198,7 @@ mod tests {
                 prop_assert!(grid.tiles() > 1 && grid.tiles() <= 8 * width);
                 grid_covers(&grid, m, n);
             }
-            if let Some(grid) = turned::<f64>(m, n, k, width) {
+            if let Some(grid) = mirrored::<f64>(m, n, k, width) {
                 grid_covers(&grid, m, n);
             }
             match substitution::<f64>(m, n, width) {

@@ -190,3 +190,20 @@ fn a_helper_that_watches_serves_a_call_or_is_not_relied_on() {
         assert_eq!(mailbox.offers(), usize::from(told));
     });
 }
+
+/// Both tiles panic, at once or one after the other: one payload arrives.
+#[test]
+fn of_two_panics_one_arrives() {
+    model(3, || {
+        let mailbox = Arc::new(Mailbox::default());
+        let helper = helper(&mailbox);
+        let work = |tile: usize| std::panic::resume_unwind(Box::new(tile));
+        let call = Call::new(2, &work, 1);
+        mailbox
+            .slot(0)
+            .unwrap()
+            .publish(&call, || while call.step() {});
+        assert!(*call.finish().unwrap().downcast_ref::<usize>().unwrap() < 2);
+        helper.join().unwrap();
+    });
+}

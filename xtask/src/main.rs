@@ -10,6 +10,7 @@
 mod bench;
 mod demo;
 mod project;
+mod sanitize;
 mod setup;
 mod summary;
 mod test;
@@ -61,6 +62,12 @@ const TASKS: &[Task] = &[
         run: |project, _| test::run(project, test::Extent::Static),
     },
     Task {
+        name: "sanitize",
+        about: "shared calls under ThreadSanitizer; needs llvm-symbolizer, and no set-up",
+        takes_args: false,
+        run: |project, _| sanitize::run(project),
+    },
+    Task {
         name: "demo",
         about: "fetch one BLAS, build threadctl and run `threadctl demo [ARGS...]`",
         takes_args: true,
@@ -106,7 +113,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
 fn usage() -> String {
     let mut text = String::from("usage: cargo xtask TASK\n");
     for task in TASKS {
-        text.push_str(&format!("\n  {:<8}{}", task.name, task.about));
+        text.push_str(&format!("\n  {:<9}{}", task.name, task.about));
     }
     text
 }

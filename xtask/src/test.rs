@@ -158,6 +158,8 @@ const STEPS: &[Step] = &[
             "threadctl",
             "--test",
             "loom_ledger",
+            "--test",
+            "loom_share",
         ],
         env: &[("RUSTFLAGS", "--cfg loom")],
         target: "loom",

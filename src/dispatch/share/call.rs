@@ -1,10 +1,12 @@
 //! One shared call: its tiles, handed out one by one, and what went wrong in them.
 //!
 //! Lives on the caller's stack. Invariants: every tile is handed out at most once; once a tile has panicked none is
-//! handed out any more.
+//! handed out any more; whoever turns `panicked` on, and nobody else, writes the payload, and nobody reads it before the
+//! call is over.
 
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a panicking tile left behind.
@@ -22,10 +24,14 @@ pub struct Call<'call> {
     tiles: usize,
     wanted: usize,
     panicked: AtomicBool,
-    payload: Mutex<Option<Payload>>,
+    payload: UnsafeCell<Option<Payload>>,
     /// The next tile to hand out; above `tiles` by at most the number of threads that found none.
     next: Alone<AtomicUsize>,
 }
+
+// SAFETY: `work` may be called by several threads at once, as its type says; the payload is written by one thread (see the
+// page's invariants), and may go from thread to thread.
+unsafe impl Sync for Call<'_> {}
 
 impl<'call> Call<'call> {
     /// The most tiles that a call can have: the counter goes somewhat past them and must not start again.
@@ -38,7 +44,7 @@ impl<'call> Call<'call> {
             tiles,
             wanted,
             panicked: AtomicBool::new(false),
-            payload: Mutex::new(None),
+            payload: UnsafeCell::new(None),
             next: Alone(AtomicUsize::new(0)),
         }
     }
@@ -71,35 +77,28 @@ impl<'call> Call<'call> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.work)(tile))) {
             // Nothing is handed out after this: the counter only grows from here.
             self.next.0.store(self.tiles, Ordering::Relaxed);
-            let mut kept = lock(&self.payload);
-            let rest = match *kept {
-                // Of several panics the first is passed on.
-                Some(_) => Some(payload),
-                None => {
-                    *kept = Some(payload);
-                    None
-                }
-            };
-            drop(kept);
-            self.panicked.store(true, Ordering::Relaxed);
-            drop_quietly(rest);
+            // Relaxed: it only tells who is first; what that one writes is handed over when it leaves. Of several
+            // panics the first is passed on.
+            if self.panicked.swap(true, Ordering::Relaxed) {
+                drop_quietly(payload);
+            } else {
+                // SAFETY: of all threads we turned `panicked` on, so only we are here; nobody reads, since a call
+                // that can be entered is only borrowed, and `finish` takes it.
+                unsafe { *self.payload.get() = Some(payload) };
+            }
         }
         true
     }
 
-    /// Passes on the panic of a tile, once every helper has left.
-    pub fn finish(&self) -> Option<Payload> {
-        // Relaxed: the helpers have left, which ordered their stores before this.
-        if !self.panicked.load(Ordering::Relaxed) {
-            return None;
-        }
-        lock(&self.payload).take()
+    /// The panic of a tile, once every helper has left.
+    pub fn finish(self) -> Option<Payload> {
+        self.payload.into_inner()
     }
 }
 
 /// Drops a payload. Its destructor is foreign code and may panic in its turn; what it panics with then is leaked, since
 /// one could go on like this for ever.
-fn drop_quietly(payload: Option<Payload>) {
+fn drop_quietly(payload: Payload) {
     if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(next);
     }

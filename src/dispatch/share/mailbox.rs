@@ -90,14 +90,10 @@ impl Mailbox {
     }
 
     /// Helps with every call that is published, the innermost first: the outer ones wait for it.
-    ///
-    /// Returns whether there was one.
-    pub fn help(&self, help: &dyn Fn(&Call<'_>, &Slot)) -> bool {
-        let mut found = false;
+    pub fn help(&self, help: &dyn Fn(&Call<'_>, &Slot)) {
         for slot in self.slots.iter().rev() {
-            found |= slot.enter(|call| help(call, slot));
+            slot.enter(|call| help(call, slot));
         }
-        found
     }
 
     /// Whether a call is published. Who has just [begun](Mailbox::begin) sees every call whose owner relied on that offer.

@@ -316,38 +316,41 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
     let cores = mailbox.cores();
     // A tile that runs rayon's own loops waits for them by working on whatever the pool has, offers too. If it took them
     // up, tiles would be inside tiles without end.
-    // And an offer that finds nothing must not take a core, not even for a moment: somebody else's helper may want it.
-    if COUNTED.get() || !mailbox.has_calls() || !process.load.0.join(cores) {
+    if COUNTED.get() || !mailbox.has_calls() {
         return false;
     }
-    COUNTED.set(true);
     place::apart_from(mailbox.cpu());
-    let found = mailbox.help(&|call, slot| {
-        if !COUNTED.get() {
+    let helped = Cell::new(false);
+    mailbox.help(&|call, slot| {
+        // Counted while inside the slot only, and uncounted before leaving it: our caller may make its next call at once,
+        // and must not find the core taken by us. Nor must somebody else's helper, where we find nothing to do.
+        if call.left() == 0 {
+            slot.exhausted();
+            helped.set(true);
             return;
         }
+        if !process.load.0.join(cores) {
+            return;
+        }
+        COUNTED.set(true);
+        helped.set(true);
         // Each helper brings two more while they are wanted, so that many come soon.
         for _ in 0..2 {
             if call.left() > mailbox.offers() + 1 && process.load.0.core_left(cores) {
                 offer(mailbox, call.wanted().saturating_sub(slot.inside()));
             }
         }
-        while call.step() {
-            if process.helper_retires(cores) {
-                COUNTED.set(false);
-                return;
-            }
+        let mut retired = false;
+        while !retired && call.step() {
+            retired = process.helper_retires(cores);
         }
-        slot.exhausted();
-        // Before we leave the slot, and not after: our caller may make its next call at once, and must not find the
-        // core taken by us.
         COUNTED.set(false);
-        process.helper_ended();
+        if !retired {
+            slot.exhausted();
+            process.helper_ended();
+        }
     });
-    if COUNTED.replace(false) {
-        process.helper_ended();
-    }
-    found
+    helped.get()
 }
 
 /// Waits for the next call of `mailbox`, for a while and giving way to everybody; whether there is one.

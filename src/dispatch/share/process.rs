@@ -80,7 +80,7 @@ extern "C" fn in_child() {
 }
 
 impl Process {
-    /// A helper that could not stay, or has finished, is not counted any more.
+    /// A helper that has finished is not counted any more.
     pub fn helper_ended(&self) {
         if self.load.0.leave() {
             self.gate.call();

@@ -5,6 +5,7 @@ mod cases;
 pub mod nested;
 pub mod small;
 pub mod tiles;
+mod waited;
 mod workload;
 
 use super::{CASE, machine};

@@ -1,5 +1,6 @@
 //! Nested parallelism: what each arrangement takes, against the bound, and how long its threads waited for a core.
 
+use super::waited::Waited;
 use super::workload::{Mode, Workload, all};
 use super::{SETTLE, against, children, direct, footnote, libraries, median, path, shared};
 use crate::common::Case;
@@ -19,8 +20,8 @@ const TARGETS: (f64, f64, f64) = (1.05, 1.02, 3.0);
 pub fn table() -> String {
     let mut table = String::from(
         "| library | program | default | BLAS at 1 | best static | region | dispatch | bound, ms | dispatch / bound | \
-         dispatch / best static | BLAS at 1 / dispatch | wait: default | region | dispatch |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         dispatch / best static | BLAS at 1 / dispatch | wait: default | BLAS at 1 | region | dispatch |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for library in libraries() {
         table += &children("dispatch-nested", library, &[]);
@@ -100,7 +101,7 @@ pub fn rows(case: &Case) -> String {
         let (region, dispatch) = (time[5], time[6]);
         let _ = writeln!(
             text,
-            "| {}{} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}{} | {:.3}{} | {:.2} | {:.1} % | {:.1} %{} | {:.1} %{} |",
+            "| {}{} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}{} | {:.3}{} | {:.2} | {:.1} % | {:.1} % | {:.1} %{} | {:.1} %{} |",
             case.label,
             if tbb { ", TBB layer" } else { "" },
             workload.name,
@@ -116,6 +117,7 @@ pub fn rows(case: &Case) -> String {
             against(dispatch / best, TARGETS.1, false),
             time[2] / dispatch,
             wait[1],
+            wait[2],
             wait[5],
             against(wait[5], TARGETS.2, false),
             wait[6],
@@ -123,6 +125,13 @@ pub fn rows(case: &Case) -> String {
         );
     }
     text
+}
+
+/// [`SPAN`], or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.
+fn span() -> Duration {
+    std::env::var("THREADCTL_BENCH_MS").map_or(SPAN, |text| {
+        Duration::from_millis(text.parse().expect("a number of milliseconds"))
+    })
 }
 
 fn pool(threads: usize) -> rayon::ThreadPool {
@@ -150,6 +159,7 @@ fn measure(
             .limit_process()
             .expect("it can be set")
     });
+    let span = span();
     let mut body = || {
         let until = Instant::now() + WARM;
         while Instant::now() < until {
@@ -158,7 +168,7 @@ fn measure(
         let before = Waited::now();
         let start = Instant::now();
         let mut runs = 0;
-        while runs == 0 || start.elapsed() < SPAN {
+        while runs == 0 || start.elapsed() < span {
             workload.run(&blas, column.mode);
             runs += 1;
         }
@@ -170,35 +180,5 @@ fn measure(
         narrow.install(body)
     } else {
         body()
-    }
-}
-
-/// Run time and run-queue wait of this process's threads, in nanoseconds, from the kernel.
-struct Waited(std::collections::HashMap<String, (u64, u64)>);
-
-impl Waited {
-    fn now() -> Self {
-        let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
-        Waited(
-            tasks
-                .flatten()
-                .filter_map(|task| {
-                    let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-                    let mut numbers = text.split_ascii_whitespace().map(str::parse::<u64>);
-                    let pair = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-                    Some((task.file_name().to_string_lossy().into_owned(), pair))
-                })
-                .collect(),
-        )
-    }
-
-    fn share_since(&self, earlier: &Self) -> f64 {
-        let (mut ran, mut waited) = (0, 0);
-        for (thread, (run, wait)) in &self.0 {
-            let (run_before, wait_before) = earlier.0.get(thread).copied().unwrap_or_default();
-            ran += run - run_before;
-            waited += wait - wait_before;
-        }
-        waited as f64 / (ran + waited).max(1) as f64
     }
 }

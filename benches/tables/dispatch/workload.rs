@@ -147,7 +147,10 @@ impl Workload {
                 let _region = in_region();
                 std::thread::scope(|scope| {
                     for item in items {
-                        scope.spawn(|| item.multiply(blas));
+                        scope.spawn(|| {
+                            item.multiply(blas);
+                            super::waited::ends();
+                        });
                     }
                 });
             }

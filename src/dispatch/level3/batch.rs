@@ -262,17 +262,107 @@ impl Blas {
         let Some(plan) = plan.filter(|_| apart()) else {
             return self.through(|| (0..count).for_each(plain));
         };
+        let [m, n, k] = shape;
+        let size = policy::Size::of_product::<T>(m.saturating_mul(count), n, k);
         let Some(grid) = plan.grid else {
-            self.tiles(plan.groups.parts(), &|tile| {
+            self.tiles_of(size, plan.groups.parts(), &|tile| {
                 plan.groups.part(tile).for_each(plain);
             });
             return Ok(());
         };
-        self.tiles(count * grid.tiles(), &|tile| {
+        self.tiles_of(size, count * grid.tiles(), &|tile| {
             let product = factors(tile / grid.tiles());
             // SAFETY: the shape holds, and our caller's promise; no other tile has this part of C.
-            unsafe { product.tile(kernels, (&grid, tile % grid.tiles()), shape[2], alpha, beta) };
+            unsafe { product.tile(kernels, (&grid, tile % grid.tiles()), k, alpha, beta) };
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The places of all elements of an operand, for each product.
+    fn places(
+        start: isize,
+        stride: isize,
+        (rows, cols): (usize, usize),
+        ld: usize,
+        count: usize,
+    ) -> Vec<Vec<isize>> {
+        let one = |i: usize| {
+            let first = start + stride * i as isize;
+            (0..cols)
+                .flat_map(|col| (0..rows).map(move |row| first + (row + col * ld) as isize))
+                .collect()
+        };
+        (0..count).map(one).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What is computed at the same time has no element of a result in common with anything.
+        #[test]
+        fn products_at_the_same_time_do_not_meet(
+            shape in [1_usize..4, 1_usize..4, 1_usize..4], gaps in [0_usize..8, 0_usize..3, 0_usize..8],
+            starts in [0_isize..60, 0_isize..60, 0_isize..60], strides in [-20_isize..20, -20_isize..20, -20_isize..20],
+            same_stride: bool, count in 1_usize..5,
+        ) {
+            let [m, n, k] = shape;
+            let strides = if same_stride { [strides[2]; 3] } else { strides };
+            let lds = [m + gaps[0], k + gaps[1], m + gaps[2]];
+            let buffer = [0.0_f32; 512];
+            let begin = |start: isize| Shared::input(buffer.as_ptr().wrapping_offset(200 + start));
+            let common = Common::new(
+                [b'N', b'N'],
+                shape.map(|size| size as isize),
+                lds.map(|ld| ld as isize),
+                [1.0, 0.0],
+                count as isize,
+            );
+            let apart = are_apart(&common, strides, starts.map(begin));
+            let a = places(starts[0], strides[0], (m, k), lds[0], count);
+            let b = places(starts[1], strides[1], (k, n), lds[1], count);
+            let c = places(starts[2], strides[2], (m, n), lds[2], count);
+            let read: std::collections::HashSet<_> = a.iter().chain(&b).flatten().collect();
+            let mut written = std::collections::HashSet::new();
+            let once = c.iter().flatten().all(|place| written.insert(place));
+            prop_assert!(!apart || once && written.is_disjoint(&read));
+        }
+    }
+
+    #[test]
+    fn batches_as_they_are_stored_are_apart() {
+        let buffer = [0.0_f64; 1000];
+        let at = |start: usize| Shared::input(buffer[start..].as_ptr());
+        let common = |ldc| Common::new([b'N'; 2], [4, 4, 4], [4, 4, ldc], [1.0, 0.0], 10);
+        // One array each; A, B and C of each product together; results side by side in one matrix; one A for all.
+        assert!(are_apart(&common(4), [16; 3], [at(0), at(160), at(320)]));
+        assert!(are_apart(&common(4), [48; 3], [at(0), at(16), at(32)]));
+        assert!(are_apart(
+            &common(40),
+            [16, 16, 4],
+            [at(0), at(160), at(320)]
+        ));
+        assert!(are_apart(
+            &common(4),
+            [0, 16, 16],
+            [at(0), at(160), at(320)]
+        ));
+        // One result for all; results that begin in each other; what one reads, another writes.
+        assert!(!are_apart(
+            &common(4),
+            [16, 16, 0],
+            [at(0), at(160), at(320)]
+        ));
+        assert!(!are_apart(
+            &common(4),
+            [16, 16, 8],
+            [at(0), at(160), at(320)]
+        ));
+        assert!(!are_apart(&common(4), [16; 3], [at(0), at(320), at(16)]));
     }
 }

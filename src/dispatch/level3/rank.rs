@@ -76,13 +76,14 @@ impl Blas {
             let depth = sum.depth * sum.terms.iter().flatten().count();
             let grid =
                 self.shared(|width| policy::triangle::<T>(sum.order, sum.lower, depth, width))?;
-            Some((grid, sum))
+            let size = policy::Size::of_product::<T>(sum.order, sum.order / 2, depth);
+            Some((grid, size, sum))
         });
-        let Some((grid, sum)) = plan else {
+        let Some((grid, size, sum)) = plan else {
             return self.through(through);
         };
         let kernels = self.kernels::<T>();
-        self.tiles(grid.tiles(), &|tile| match grid.tile(tile) {
+        self.tiles_of(size, grid.tiles(), &|tile| match grid.tile(tile) {
             Part::Diagonal(part) => own(part.len() as isize, part.start),
             Part::Rectangle(rows, cols) => {
                 let mut beta = sum.beta;

@@ -223,7 +223,8 @@ impl Blas {
         let Some((grid, left, order, a, b, c)) = plan else {
             return self.through(through);
         };
-        self.tiles(grid.tiles(), &|tile| {
+        let size = policy::Size::of_product::<T>(grid.rows.len(), grid.cols.len(), order);
+        self.tiles_of(size, grid.tiles(), &|tile| {
             let (rows, cols) = grid.tile(tile);
             let part = if left { &rows } else { &cols };
             let target = c.from(rows.start, cols.start);

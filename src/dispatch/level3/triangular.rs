@@ -5,7 +5,7 @@
 use super::operand::{Matrix, Op, product};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter, positive};
-use crate::dispatch::policy::{self, Substitution};
+use crate::dispatch::policy::{self, Size, Substitution};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
 use crate::sys::blas::Kernels;
@@ -221,8 +221,9 @@ impl Blas {
                 [free, order]
             }
         };
+        let whole = Size::of_product::<T>(call.order, call.order / 2, call.free);
         match cut {
-            Substitution::Free(cut) => self.tiles(cut.parts(), &|tile| {
+            Substitution::Free(cut) => self.tiles_of(whole, cut.parts(), &|tile| {
                 let lines = cut.part(tile);
                 let target = if call.left {
                     call.b.from(0, lines.start)
@@ -299,7 +300,8 @@ impl Blas {
             let _held = self.held();
             return tile(rest);
         };
-        self.tiles(cut.parts(), &|index| {
+        let size = Size::of_product::<T>(rest.len(), call.free, block.len());
+        self.tiles_of(size, cut.parts(), &|index| {
             let part = cut.part(index);
             tile(rest.start + part.start..rest.start + part.end);
         });

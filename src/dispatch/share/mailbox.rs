@@ -1,7 +1,8 @@
 //! What a thread publishes its calls in, and the offers that it has out.
 //!
-//! Invariant: `offers` is the number of offers that were made and not begun, and never above the helpers that one call
-//! of this thread wants: offers outlive the call that made them and serve a later one, so they do not pile up.
+//! Invariant: `offers` is the number of offers that were made and not begun, and of helpers that watch for calls. No offer
+//! is made where that would be above the helpers that one call of this thread wants: offers outlive the call that made
+//! them and serve a later one, so they do not pile up.
 
 use super::call::{Alone, Call};
 use super::slot::Slot;

@@ -2,7 +2,8 @@
 //!
 //! The protocol, with its proof sketch, is in this folder's README. `call.rs` hands tiles out, `slot.rs` is where
 //! helpers come and go, `mailbox.rs` keeps offers from piling up, `load.rs` counts who computes, `gate.rs` holds back
-//! callers that rayon does not know of, `process.rs` begins anew after a fork; this file joins them to rayon.
+//! callers that rayon does not know of, `place.rs` keeps helpers off their caller's CPU, `process.rs` begins anew after a
+//! fork; this file joins them to rayon.
 //!
 //! Invariants: a caller runs nothing but tiles of its own call between its entry and its return; a thread is counted
 //! once, however deep its calls; a thread that is in a tile takes up no offers.
@@ -75,7 +76,8 @@ enum Tiles {
 /// caller does everything itself, at no extra cost worth the name.
 ///
 /// Callers that are no rayon workers are counted: they and their helpers stay within the cores, so one that comes when
-/// as many are in as there are cores waits for its turn (at most 100 ms, lest it holds what the others wait for).
+/// as many are in as there are cores waits for its turn (at most 100 ms, lest it holds what the others wait for), and
+/// one that comes when a helper has the last core waits until the helper's tile has ended.
 ///
 /// Tiles may run on any of these threads at once and in any order; what they wrote is seen by the caller when this
 /// returns. In a forked child, where no worker exists, the caller runs them all.
@@ -104,7 +106,6 @@ pub fn share<F: Fn(usize) + Sync>(tiles: usize, tile: F) {
 }
 
 /// [`share`] for tiles that wait for nothing: kernels.
-#[allow(dead_code, reason = "for the routines, which come next")]
 ///
 /// With `small`, they are so little work that it does not pay to wake somebody for this call alone: only helpers who are
 /// awake take part, unless this thread makes many calls in a row.

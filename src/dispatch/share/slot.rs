@@ -89,8 +89,9 @@ impl Slot {
     /// Looks for the last helper to leave, for about as long as going to sleep and being woken would take.
     #[cfg(not(loom))]
     fn wait_briefly(&self) -> u32 {
-        /// A sleeper is back at work this long after it was woken, roughly: measured, see the README. By the clock: the
-        /// processor's pause in `spin_loop` takes from 10 to 140 cycles, depending on the model.
+        /// About what it costs to sleep and be woken, some ten microseconds on either side, so that the wait is at most
+        /// twice as long as the better choice. By the clock: the processor's pause in `spin_loop` takes from 10 to
+        /// 140 cycles, depending on the model.
         const BRIEFLY: std::time::Duration = std::time::Duration::from_micros(20);
 
         let since = std::time::Instant::now();

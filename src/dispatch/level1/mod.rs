@@ -48,7 +48,7 @@ impl Blas {
         };
         let mut results: SmallVec<[R; RESULTS]> = SmallVec::from_elem(R::default(), cut.parts());
         let places = Shared::output(results.as_mut_ptr());
-        self.tiles(cut.parts(), &|tile| {
+        self.tiles_of(routine.size::<T>(n), cut.parts(), &|tile| {
             let range = cut.part(tile);
             // SAFETY: parts of the vectors that no other tile has.
             let starts = operands

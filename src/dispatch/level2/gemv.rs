@@ -75,8 +75,9 @@ impl Blas {
         let Some((cut, block, x, y)) = plan else {
             return self.through(through);
         };
+        let size = Routine::Gemv.size::<T>(elements);
         match cut {
-            Product::Result(cut) => self.tiles(cut.parts(), &|tile| {
+            Product::Result(cut) => self.tiles_of(size, cut.parts(), &|tile| {
                 let (rows, cols) = (cut.part(tile), 0..x.len());
                 // SAFETY: a part of y that no other tile has.
                 unsafe {
@@ -89,7 +90,7 @@ impl Blas {
                 let mut copies = Workspace::new(cut.parts() - 1, y.len());
                 let elements = copies.shared();
                 let rows = 0..y.len();
-                self.tiles(cut.parts(), &|tile| {
+                self.tiles_of(size, cut.parts(), &|tile| {
                     let cols = cut.part(tile);
                     // SAFETY: y for one tile, and a copy for each of the others.
                     unsafe {

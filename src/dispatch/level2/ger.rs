@@ -146,7 +146,8 @@ impl Blas {
         let Some((grid, a, x, y)) = plan else {
             return self.through(through);
         };
-        self.tiles(grid.tiles(), &|tile| {
+        let size = Routine::Ger.size::<T>(elements);
+        self.tiles_of(size, grid.tiles(), &|tile| {
             let (rows, cols) = grid.tile(tile);
             // SAFETY: a part of A that no other tile has.
             let (x, y, a) = unsafe { (x.part(&rows), y.part(&cols), a.at(rows.start, cols.start)) };

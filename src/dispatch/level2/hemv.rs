@@ -127,10 +127,11 @@ impl Blas {
         let Some((strips, triangle, y)) = plan else {
             return self.through(through);
         };
+        let size = Routine::Hemv.size::<T>(elements);
         let nothing = (Shared::input(a), Shared::input(x));
         let mut copies = Workspace::new(strips.parts(), y.len());
         let elements = copies.shared();
-        self.tiles(strips.parts(), &|strip| {
+        self.tiles_of(size, strips.parts(), &|strip| {
             // SAFETY: each has a copy of its own.
             unsafe {
                 triangle.multiply(&strips.part(strip), elements.at_mut(copies.offset(strip)))
@@ -138,7 +139,7 @@ impl Blas {
         });
         // y = beta y first, by the library's own rules for that, then the copies in their order.
         let parts = Cut::even(y.len(), 2 * strips.parts(), policy::SUMMED);
-        self.tiles(parts.parts(), &|part| {
+        self.tiles_of(size, parts.parts(), &|part| {
             let range = parts.part(part);
             // SAFETY: a part of y that no other tile has; with alpha = 0 nothing of A and x is read.
             unsafe {

@@ -88,7 +88,8 @@ impl Blas {
         let Some((strips, upper, a, x)) = plan else {
             return self.through(through);
         };
-        self.tiles(strips.parts(), &|strip| {
+        let size = Routine::Her.size::<T>(elements);
+        self.tiles_of(size, strips.parts(), &|strip| {
             let cols = strips.part(strip);
             let rows = if upper {
                 0..cols.start

@@ -67,6 +67,7 @@ impl Blas {
         let Some((strips, upper, block, x)) = plan else {
             return self.through(through);
         };
+        let size = Routine::Trmv.size::<T>(elements);
         let mut copy = Workspace::new(1, x.len());
         let before = copy.shared();
         // SAFETY: x and its copy; taken with x's own sign of the increment, the copy begins where x does.
@@ -74,7 +75,7 @@ impl Blas {
             let _held = self.held();
             kernels.copy(n, x.part(&(0..x.len())), incx, before.at_mut(0), 1);
         }
-        self.tiles(strips.parts(), &|strip| {
+        self.tiles_of(size, strips.parts(), &|strip| {
             let rows = strips.part(strip);
             let cols = if upper {
                 rows.end..x.len()

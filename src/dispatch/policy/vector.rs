@@ -3,6 +3,7 @@
 //! These routines compute as fast as memory delivers. Operands that lie in the caller's own cache are read faster there
 //! than another core could fetch them, so sharing begins where they do not fit it any more.
 
+use super::product::Size;
 use super::table::small;
 use crate::dispatch::check::Trans;
 use crate::dispatch::grid::{Cut, Grid};
@@ -45,20 +46,20 @@ const KIB: usize = 1 << 10;
 /// In the order of [`Routine`]. `alone`: OpenBLAS 0.3.21's own thresholds are the lowest known, of 10,000 elements at
 /// level 1; from 4,096 to 9,216 for gemv and ger; none at all for zhemv, zher and the triangular ones.
 const TABLE: [Row; 15] = [
-    row(Routine::Axpy, "axpy", 4096, 1024 * KIB),
-    row(Routine::Axpby, "axpby", 4096, 1024 * KIB),
-    row(Routine::Scal, "scal", 4096, 2048 * KIB),
-    row(Routine::Copy, "copy", 4096, 1536 * KIB),
-    row(Routine::Swap, "swap", 4096, 1024 * KIB),
-    row(Routine::Dot, "dot", 4096, 1536 * KIB),
-    row(Routine::Nrm2, "nrm2", 4096, 512 * KIB),
-    row(Routine::Asum, "asum", 4096, 3072 * KIB),
+    row(Routine::Axpy, "axpy", 4096, 512 * KIB),
+    row(Routine::Axpby, "axpby", 4096, 512 * KIB),
+    row(Routine::Scal, "scal", 4096, 1024 * KIB),
+    row(Routine::Copy, "copy", 4096, 768 * KIB),
+    row(Routine::Swap, "swap", 4096, 512 * KIB),
+    row(Routine::Dot, "dot", 4096, 768 * KIB),
+    row(Routine::Nrm2, "nrm2", 4096, 256 * KIB),
+    row(Routine::Asum, "asum", 4096, 1536 * KIB),
     row(Routine::Iamax, "iamax", 4096, 16384 * KIB),
-    row(Routine::Gemv, "gemv", 2048, 1536 * KIB),
+    row(Routine::Gemv, "gemv", 2048, 1024 * KIB),
     row(Routine::Ger, "ger", 2048, 1024 * KIB),
-    row(Routine::Hemv, "hemv", 0, 4096 * KIB),
-    row(Routine::Her, "her", 0, 2048 * KIB),
-    row(Routine::Trmv, "trmv", 0, 3072 * KIB),
+    row(Routine::Hemv, "hemv", 0, 3072 * KIB),
+    row(Routine::Her, "her", 0, 1536 * KIB),
+    row(Routine::Trmv, "trmv", 0, 2048 * KIB),
     row(Routine::Trsv, "trsv", 0, 32768 * KIB),
 ];
 
@@ -101,6 +102,16 @@ impl Routine {
         elements.saturating_mul(size_of::<T>() as isize) < self.shared() as isize
     }
 
+    /// How long a call on so many elements takes, if it is shared: what begins to be worth it takes some 15 microseconds.
+    pub fn size<T>(self, elements: isize) -> Size {
+        let bytes = elements.saturating_mul(size_of::<T>() as isize);
+        if !small() && bytes < BRIEF * self.shared() as isize {
+            Size::Brief
+        } else {
+            Size::Large
+        }
+    }
+
     /// From so many bytes on it is shared.
     fn shared(self) -> usize {
         if small() {
@@ -110,6 +121,9 @@ impl Routine {
         }
     }
 }
+
+/// Below so many times what is shared at all, nobody is woken for a call alone.
+const BRIEF: isize = 8;
 
 /// From so many bytes on, where tests ask for small tiles.
 const SMALL: usize = KIB;
@@ -153,7 +167,10 @@ pub(crate) fn gemv<T: Scalar>(
     let (least_row, least_col) = trans.stored(ROWS, COLUMNS);
     let (down, across) = (parts.min(rows / least_row), parts.min(cols / least_col));
     if down >= across && down > 1 {
-        Some(Product::Result(Cut::tapered(rows, down, COLUMNS)))
+        // Kernels go down a few columns at a time, and are slow where these are short.
+        let short = trans == Trans::No && rows < 4 * down * 2 * ROWS;
+        let cut = if short { Cut::even } else { Cut::tapered };
+        Some(Product::Result(cut(rows, down, COLUMNS)))
     } else if across > 1 {
         Some(Product::Sum(Cut::tapered(cols, across, COLUMNS)))
     } else {

@@ -17,8 +17,6 @@ pub struct Mailbox {
     offers: Alone<AtomicUsize>,
     /// How many cores the owner goes by.
     cores: AtomicUsize,
-    /// Where it was.
-    cpu: AtomicUsize,
 }
 
 impl Default for Mailbox {
@@ -27,7 +25,6 @@ impl Default for Mailbox {
             slots: std::array::from_fn(|_| Slot::new()),
             offers: Alone(AtomicUsize::new(0)),
             cores: AtomicUsize::new(1),
-            cpu: AtomicUsize::new(usize::MAX),
         }
     }
 }
@@ -73,21 +70,15 @@ impl Mailbox {
         self.offers.0.load(Ordering::Relaxed)
     }
 
-    /// The owner goes by so many cores from now on, and was on that CPU.
-    pub fn set_owner(&self, cores: usize, cpu: usize) {
-        // Relaxed, here and below: numbers by themselves, of which old ones do as well.
+    /// The owner goes by so many cores from now on.
+    pub fn set_cores(&self, cores: usize) {
+        // Relaxed, here and below: a number by itself, of which an old one does as well.
         self.cores.store(cores, Ordering::Relaxed);
-        self.cpu.store(cpu, Ordering::Relaxed);
     }
 
     /// How many cores the owner goes by.
     pub fn cores(&self) -> usize {
         self.cores.load(Ordering::Relaxed)
-    }
-
-    /// The CPU that the owner was on at its last call.
-    pub fn cpu(&self) -> usize {
-        self.cpu.load(Ordering::Relaxed)
     }
 
     /// Helps with every call that is published, the innermost first: the outer ones wait for it.

@@ -25,6 +25,7 @@ use {call::Call, mailbox::Mailbox, slot::Slot};
 pub use {call::Call, mailbox::Mailbox, slot::Slot};
 
 use gate::Bed;
+use place::Seat;
 use process::Process;
 use std::cell::{Cell, OnceCell};
 use std::num::NonZeroUsize;
@@ -224,7 +225,7 @@ impl Own {
             (0..tiles).for_each(work);
             return;
         };
-        self.mailbox.set_owner(cores, place::cpu());
+        self.mailbox.set_cores(cores);
         let call = Call::new(tiles, work, wanted);
         DEPTH.set(depth + 1);
         let wake = kind != Tiles::FewKernels || self.is_one_of_many();
@@ -320,7 +321,7 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
     if COUNTED.get() || !mailbox.has_calls() {
         return false;
     }
-    place::apart_from(mailbox.cpu());
+    let _seat = process.seats.take();
     let helped = Cell::new(false);
     mailbox.help(&|call, slot| {
         // Counted while inside the slot only, and uncounted before leaving it: our caller may make its next call at once,
@@ -386,6 +387,7 @@ fn linger(mailbox: &Mailbox) -> bool {
 /// A thread in a shared call, counted once.
 struct Caller {
     process: &'static Process,
+    _seat: Option<Seat<'static>>,
     kind: Tiles,
     counted: bool,
     outside: bool,
@@ -409,6 +411,7 @@ impl Caller {
         }
         Caller {
             process,
+            _seat: counted.then(|| process.seats.take()),
             kind,
             counted,
             outside,

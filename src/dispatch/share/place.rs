@@ -1,31 +1,119 @@
-//! Helpers and callers on different CPUs.
+//! Callers and helpers on different CPUs.
 //!
 //! The kernel wakes a thread where it last ran, or beside whoever wakes it, and looks for an idle CPU only among those that
 //! share a cache. On machines whose CPUs share none (many virtual ones, several sockets) a worker that is woken may so be
 //! queued behind the very caller that it is to help, while a CPU idles; the next balancing is milliseconds away. So a
-//! helper that finds itself on its caller's CPU moves.
+//! thread that begins with tiles, and finds that another one is at tiles on the same CPU, moves to one where nobody is.
 //!
-//! Invariant: a thread's affinity is the same before and after.
+//! Invariants: a thread's affinity is the same before and after; a CPU is marked by one thread at a time, which takes the
+//! mark away. A mark is where a thread began: the kernel may have moved it since. Being wrong costs time and nothing else.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The CPU that this thread is on.
-pub(super) fn cpu() -> usize {
-    sched_getcpu()
+const BITS: usize = u64::BITS as usize;
+
+/// The CPUs on which somebody is at tiles.
+#[derive(Default)]
+pub(super) struct Seats([AtomicU64; CpuSet::MAX_CPU / BITS]);
+
+/// A thread's mark on its CPU, for as long as it is at tiles.
+pub(super) struct Seat<'seats>(Option<(&'seats Seats, usize)>);
+
+impl Seats {
+    /// Marks the CPU that this thread is on. If somebody else is there, and another CPU that we may use is free, that one.
+    pub fn take(&self) -> Seat<'_> {
+        let cpu = sched_getcpu();
+        if self.mark(cpu) {
+            return Seat(Some((self, cpu)));
+        }
+        let Some(cpu) = self.move_away() else {
+            return Seat(None);
+        };
+        Seat(self.mark(cpu).then_some((self, cpu)))
+    }
+
+    /// Whether the mark is ours.
+    fn mark(&self, cpu: usize) -> bool {
+        // Relaxed, here and below: marks hand nothing over.
+        let word = self.0.get(cpu / BITS);
+        word.is_some_and(|word| {
+            let bit = 1 << (cpu % BITS);
+            word.fetch_or(bit, Ordering::Relaxed) & bit == 0
+        })
+    }
+
+    fn is_marked(&self, cpu: usize) -> bool {
+        let word = self.0.get(cpu / BITS);
+        word.is_none_or(|word| word.load(Ordering::Relaxed) & (1 << (cpu % BITS)) != 0)
+    }
+
+    /// Goes to a CPU without a mark, and says where we are then; `None` if there is none for us.
+    fn move_away(&self) -> Option<usize> {
+        let allowed = sched_getaffinity(None).ok()?;
+        let mut free = CpuSet::new();
+        (0..CpuSet::MAX_CPU)
+            .filter(|&cpu| allowed.is_set(cpu) && !self.is_marked(cpu))
+            .for_each(|cpu| free.set(cpu));
+        if free.count() == 0 {
+            return None;
+        }
+        // The kernel moves us in the first call. An error leaves us where we are.
+        sched_setaffinity(None, &free).ok()?;
+        sched_setaffinity(None, &allowed).ok()?;
+        Some(sched_getcpu())
+    }
 }
 
-/// Moves the calling thread away from a CPU, if it is there and may be elsewhere.
-pub(super) fn apart_from(cpu: usize) {
-    if cpu != sched_getcpu() || cpu >= CpuSet::MAX_CPU {
-        return;
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some((seats, cpu)) = self.0.take() {
+            seats.0[cpu / BITS].fetch_and(!(1 << (cpu % BITS)), Ordering::Relaxed);
+        }
     }
-    let Ok(allowed) = sched_getaffinity(None) else {
-        return;
-    };
-    let mut others = allowed;
-    others.unset(cpu);
-    // The kernel moves us in the first call. An error leaves us where we are, which costs time and nothing else.
-    if others.count() > 0 && sched_setaffinity(None, &others).is_ok() {
-        let _ = sched_setaffinity(None, &allowed);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn allowed() -> Vec<usize> {
+        let set = sched_getaffinity(None).unwrap();
+        (0..CpuSet::MAX_CPU)
+            .filter(|&cpu| set.is_set(cpu))
+            .collect()
+    }
+
+    #[test]
+    fn whoever_comes_second_goes_elsewhere_and_may_still_go_anywhere() {
+        let before = allowed();
+        let seats = Seats::default();
+        // Somebody is on every CPU that we may use but one.
+        let (free, others) = before.split_last().unwrap();
+        others.iter().for_each(|&cpu| assert!(seats.mark(cpu)));
+        let mut found = 0;
+        for _ in 0..100 {
+            let seat = seats.take();
+            // The kernel may move us again at once.
+            if let Some((_, cpu)) = &seat.0 {
+                assert!(cpu == free && seats.is_marked(*free));
+                found += 1;
+            }
+            drop(seat);
+            assert!(!seats.is_marked(*free));
+            assert_eq!(allowed(), before);
+        }
+        assert!(found > 0);
+    }
+
+    #[test]
+    fn where_every_cpu_is_taken_nobody_moves_and_no_mark_is_lost() {
+        let before = allowed();
+        let seats = Seats::default();
+        before.iter().for_each(|&cpu| assert!(seats.mark(cpu)));
+        drop(seats.take());
+        assert!(before.iter().all(|&cpu| seats.is_marked(cpu)));
+        assert_eq!(allowed(), before);
     }
 }

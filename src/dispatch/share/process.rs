@@ -7,6 +7,7 @@ use super::call::Alone;
 use super::gate::Gate;
 use super::load::Load;
 use super::mailbox::Mailbox;
+use super::place::Seats;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -17,6 +18,8 @@ pub(super) struct Process {
     pub load: Alone<Load>,
     /// Where callers that are no rayon workers come in.
     pub gate: Gate,
+    /// The CPUs on which they are.
+    pub seats: Seats,
     /// It was forked from a process that had used this.
     pub forked: bool,
     /// Mailboxes whose threads have ended.
@@ -54,6 +57,7 @@ fn begin() -> &'static Process {
     let new = Box::into_raw(Box::new(Process {
         load: Alone::default(),
         gate: Gate::default(),
+        seats: Seats::default(),
         forked: FORKED.load(Ordering::Relaxed),
         spare: Mutex::default(),
     }));

@@ -11,7 +11,7 @@ use threadctl::Limits;
 use threadctl::dispatch::Blas;
 
 /// Rounds in turn, and how long one side runs in each.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const SPAN: Duration = Duration::from_millis(40);
 
 /// The table: for each library and group the geometric mean, and every call that misses the group's target.

@@ -80,6 +80,9 @@ enum Kind {
     Pipeline,
 }
 
+/// How many products each outside thread makes, one after the other.
+const EACH: usize = 8;
+
 /// Elements of the pass.
 const ELEMENTS: usize = 1 << 19;
 
@@ -105,7 +108,11 @@ pub fn all() -> Vec<Workload> {
             Kind::Beside,
             &[(1, 2048), (200, 96)],
         ),
-        of("6 outside threads of 512 each", Kind::Outside, &[(6, 512)]),
+        of(
+            "6 outside threads, 8 of 512 each",
+            Kind::Outside,
+            &[(6, 512)],
+        ),
         of("pipeline of 4 of 512", Kind::Pipeline, &[(4, 512)]),
     ]
 }
@@ -118,7 +125,12 @@ impl Workload {
         let elements = &mut self.elements;
         if mode == Mode::Sequential {
             for item in items.iter_mut() {
-                item.multiply(blas);
+                let times = if matches!(self.kind, Kind::Outside) {
+                    EACH
+                } else {
+                    1
+                };
+                (0..times).for_each(|_| item.multiply(blas));
                 if matches!(self.kind, Kind::Pipeline) {
                     elements.iter_mut().for_each(pass);
                 }
@@ -148,7 +160,7 @@ impl Workload {
                 std::thread::scope(|scope| {
                     for item in items {
                         scope.spawn(|| {
-                            item.multiply(blas);
+                            (0..EACH).for_each(|_| item.multiply(blas));
                             super::waited::ends();
                         });
                     }

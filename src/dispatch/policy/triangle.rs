@@ -20,6 +20,8 @@ pub(crate) struct Triangle {
     blocks: usize,
     /// How many blocks of a strip make a rectangle.
     group: usize,
+    /// Whether rectangles are cut in two, across their columns.
+    halved: bool,
 }
 
 /// A tile of a triangle.
@@ -35,11 +37,34 @@ impl Triangle {
     /// How many tiles there are.
     pub fn tiles(&self) -> usize {
         let rectangles: usize = (1..self.blocks).map(|long| self.pieces(long)).sum();
-        rectangles + self.blocks
+        rectangles * (1 + usize::from(self.halved)) + self.blocks
     }
 
     /// One of them.
     pub fn tile(&self, index: usize) -> Part {
+        if !self.halved {
+            return self.whole_tile(index);
+        }
+        let blocks = self.tiles() - self.blocks;
+        if index >= blocks {
+            return self.whole_tile(index - blocks / 2);
+        }
+        match self.whole_tile(index / 2) {
+            Part::Rectangle(rows, cols) => {
+                let middle = cols.start + cols.len().div_ceil(2);
+                let half = if index.is_multiple_of(2) {
+                    cols.start..middle
+                } else {
+                    middle..cols.end
+                };
+                Part::Rectangle(rows, half)
+            }
+            diagonal @ Part::Diagonal(_) => diagonal,
+        }
+    }
+
+    /// One of those there would be if rectangles were not cut in two.
+    fn whole_tile(&self, index: usize) -> Part {
         let mut left = index;
         for long in (1..self.blocks).rev() {
             let pieces = self.pieces(long);
@@ -88,8 +113,7 @@ pub(crate) fn triangle<T: Scalar>(
     }
     let squares = |blocks: usize| (blocks.min(room), 1);
     let (blocks, group) = match width {
-        // Few large tiles, and more of them where they are large all the same, for helpers that come late.
-        2 | 3 if order / (2 * width) >= row.taper => squares(2 * width),
+        // Few large tiles: a square of two blocks' worth, and two blocks.
         2 | 3 => squares(width),
         // Long strips pack least, as long as they are not too narrow for what they read.
         4..=8 if 2 * width <= room => (2 * width, 2 * width),
@@ -104,6 +128,9 @@ pub(crate) fn triangle<T: Scalar>(
         size,
         blocks,
         group,
+        // Where packing is little work beside the kernels' overhead for small triangles, four equal tiles are better
+        // than one of half the work.
+        halved: width == 2 && blocks == 2 && order < 4 * row.taper,
     })
 }
 

@@ -4,6 +4,8 @@
 //! A few seconds for each library by default; `THREADCTL_STRESS_SECONDS=600` makes it as long as it takes to trust it.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
     clippy::panic,
     clippy::cast_possible_wrap,
     reason = "a test fails by panicking; sizes are small"

@@ -56,8 +56,11 @@ const TABLES: &[Table] = &[
     table("dispatch-tiles", dispatch::tiles::table),
 ];
 
+/// Makes the rows of one library.
+type Rows = fn(&common::Case) -> String;
+
 /// What a child that was started for one library prints.
-const CHILDREN: &[(&str, fn(&common::Case) -> String)] = &[
+const CHILDREN: &[(&str, Rows)] = &[
     ("limits", limits::row),
     ("dispatch-calls", dispatch::calls::rows),
     ("dispatch-small", dispatch::small::rows),

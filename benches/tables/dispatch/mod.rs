@@ -27,9 +27,12 @@ const LIBRARIES: &[&str] = &[
     "blis-openmp",
 ];
 
+/// All of them, or the one that `THREADCTL_BENCH_LIBRARY` names: each takes minutes.
 fn libraries() -> impl Iterator<Item = &'static Case> {
+    let only = std::env::var("THREADCTL_BENCH_LIBRARY").ok();
     LIBRARIES
         .iter()
+        .filter(move |key| only.as_ref().is_none_or(|only| only == *key))
         .filter_map(|key| CASES.iter().find(|case| case.key == *key))
 }
 

@@ -11,6 +11,7 @@ use super::notice;
 use super::read::{Scope, Settings};
 use super::standing;
 use super::table::{LIMITS, NUM_THREADS};
+use crate::dispatch::tuning::Tuning;
 use crate::error::{ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Shortfall};
 use crate::runtime::{Runtime, Runtimes, Setting, runtimes};
@@ -83,7 +84,8 @@ impl Init {
 /// for as long as the calling thread runs. `THREADCTL_NUM_THREADS` needs no call; it counts wherever cores are counted.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] for values that cannot be used, all of them in one message; nothing is changed then.
+/// [`ErrorKind::Configuration`] for values that cannot be used, all of them in one message, and for a tuning that is none,
+/// [`ErrorKind::System`] for one that cannot be read; nothing is changed then.
 /// What a runtime cannot do is no error but in [`Init::outcomes`].
 ///
 /// ```
@@ -96,6 +98,7 @@ impl Init {
 pub fn init() -> Result<Init> {
     notice::settle();
     let (settings, refused) = Settings::checked()?;
+    Tuning::of(&settings.tuning)?;
     let logging = log::install(settings.log);
     file::report(&refused);
     notice::strangers();

@@ -16,11 +16,14 @@ mod standing;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod tuning;
 
 pub use apply::{Init, init};
 pub use log::Logging;
 pub use read::{Scope, Settings};
 pub use table::{VARIABLES, Variable};
+pub use tuning::TuningFile;
 
 pub(crate) use notice::notice;
 pub(crate) use read::num_threads_of_process as num_threads;
+pub(crate) use tuning::of_process as tuning_file;

@@ -3,7 +3,8 @@
 //! Invariant: a value is taken whole or not at all, and a wrong one leaves the others as they are.
 
 use super::file::{self, Refused, Trust};
-use super::table::{LIMITS, VARIABLES, Variable};
+use super::table::{LIMITS, TUNING, VARIABLES, Variable};
+use super::tuning::TuningFile;
 use crate::cores::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, nearest};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub limits: Option<Limits>,
     /// `THREADCTL_SCOPE`: for whom the limits hold.
     pub scope: Scope,
+    /// `THREADCTL_TUNING`: the file with the numbers of dispatch.
+    pub tuning: TuningFile,
     /// `THREADCTL_LOG`; `None` is off.
     pub log: Option<Level>,
 }
@@ -132,13 +135,16 @@ impl Settings {
 
 /// What `THREADCTL_NUM_THREADS` says now.
 pub(crate) fn num_threads_of_process() -> Result<Option<Workers<'static>>> {
+    one(super::table::NUM_THREADS).map(|settings| settings.num_threads)
+}
+
+/// What one variable says now.
+pub(super) fn one(name: &str) -> Result<Settings> {
     let context = Context::new(Trust::of_process());
-    let at = VARIABLES
-        .iter()
-        .position(|row| row.name == super::table::NUM_THREADS);
+    let at = VARIABLES.iter().position(|row| row.name == name);
     let rows = at.map_or(&[][..], |at| &VARIABLES[at..=at]);
     let (settings, errors) = Settings::read(rows, &|name| std::env::var_os(name), &context);
-    joined(errors).map_or(Ok(settings.num_threads), Err)
+    joined(errors).map_or(Ok(settings), Err)
 }
 
 fn error(variable: &Variable, value: &str, wrong: &Wrong) -> Error {
@@ -252,6 +258,17 @@ pub(super) fn scope(text: &str, _: &Context, settings: &mut Settings) -> Read<()
         text,
         &[("process", Scope::Process), ("thread", Scope::Thread)],
     )?;
+    Ok(())
+}
+
+pub(super) fn tuning(text: &str, context: &Context, settings: &mut Settings) -> Read<()> {
+    if text.starts_with('/') {
+        if file::allowed(TUNING, text, context) {
+            settings.tuning = TuningFile::At(text.into());
+        }
+        return Ok(());
+    }
+    settings.tuning = word(text, &[("off", ())]).map(|()| TuningFile::Off)?;
     Ok(())
 }
 

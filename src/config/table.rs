@@ -1,5 +1,5 @@
 //! The variables, a row each: from here they are read, reported and documented (a test holds the table in
-//! `docs/CONFIGURATION.md` against this one). Variables to come, for dispatch, are rows to come.
+//! `docs/CONFIGURATION.md` against this one).
 
 use super::read::{self, Context, Read, Settings};
 use std::fmt;
@@ -55,6 +55,14 @@ pub static VARIABLES: &[Variable] = &[
         read: read::scope,
     },
     Variable {
+        name: TUNING,
+        grammar: "off, or the path of a file, from the root on",
+        example: "/etc/threadctl/tuning",
+        meaning: "the file that says from how much on calls of BLAS are shared, in place of the one that `threadctl tune` \
+                  writes by itself",
+        read: read::tuning,
+    },
+    Variable {
         name: LOG,
         grammar: "off, error, warn, info, debug or trace",
         example: "debug",
@@ -63,6 +71,7 @@ pub static VARIABLES: &[Variable] = &[
     },
 ];
 
+pub(super) const TUNING: &str = "THREADCTL_TUNING";
 pub(crate) const NUM_THREADS: &str = "THREADCTL_NUM_THREADS";
 pub(super) const LIMITS: &str = "THREADCTL_LIMITS";
 pub(super) const SCOPE: &str = "THREADCTL_SCOPE";

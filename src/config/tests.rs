@@ -3,6 +3,7 @@
 use super::file::Trust;
 use super::read::{Context, Scope, Settings};
 use super::table::VARIABLES;
+use super::tuning::TuningFile;
 use crate::{ErrorKind, Limits, Workers};
 use proptest::prelude::*;
 use std::ffi::OsString;
@@ -34,6 +35,7 @@ fn each_value_is_taken() {
         ("THREADCTL_LIMITS", "blas=1, openmp=4,/opt/lib.so=2"),
         ("THREADCTL_SCOPE", "Thread"),
         ("THREADCTL_LOG", "DEBUG"),
+        ("THREADCTL_TUNING", "/etc/tuning"),
     ]);
     assert_eq!(errors, [""; 0]);
     assert_eq!(settings.num_threads, Workers::try_from(-2).ok());
@@ -41,6 +43,7 @@ fn each_value_is_taken() {
     assert_eq!(settings.limits, Some(limits.path("/opt/lib.so", 2)));
     assert_eq!(settings.scope, Scope::Thread);
     assert_eq!(settings.log, Some(Level::DEBUG));
+    assert_eq!(settings.tuning, TuningFile::At("/etc/tuning".into()));
 }
 
 #[test]
@@ -84,6 +87,9 @@ fn a_wrong_value_names_variable_value_grammar_and_the_nearest_spelling() {
         ("THREADCTL_LOG", "debgu", Some("debug")),
         ("THREADCTL_LOG", "warning", Some("warn")),
         ("THREADCTL_LOG", "2", None),
+        ("THREADCTL_TUNING", "of", Some("off")),
+        ("THREADCTL_TUNING", "tuning", None),
+        ("THREADCTL_TUNING", "./off", None),
     ] {
         let (settings, errors) = read(&[(name, value)]);
         assert_eq!(settings, Settings::default(), "{name}={value}");
@@ -122,6 +128,52 @@ fn with_more_rights_than_the_caller_paths_are_ignored_and_names_are_not() {
     assert_eq!(limits("blas=1").0.limits, blas);
     assert_eq!(limits("/tmp/own.so=2"), (Settings::default(), vec![]));
     assert_eq!(limits("blsa=1,/tmp/own.so=2").1.len(), 1);
+}
+
+#[test]
+fn with_more_rights_than_the_caller_no_tuning_is_read() {
+    let here = |name: &str| (name == "HOME").then(|| OsString::from("/home/me"));
+    for value in ["/tmp/own", "off", ""] {
+        let (settings, errors) = read_with(Trust::Names, &[("THREADCTL_TUNING", value)]);
+        assert_eq!(errors, [""; 0]);
+        assert_eq!(settings.tuning.path_in(Trust::Names, &here), None);
+    }
+    let context = Context::new(Trust::Names);
+    let named = |_: &str| Some(OsString::from("/tmp/own"));
+    let row = VARIABLES
+        .iter()
+        .position(|row| row.name == "THREADCTL_TUNING")
+        .unwrap();
+    let _ = Settings::read(&VARIABLES[row..=row], &named, &context);
+    assert_eq!(
+        context.refused.into_inner().len(),
+        1,
+        "it is reported as not used"
+    );
+}
+
+#[test]
+fn the_tuning_is_in_the_cache_unless_a_variable_says_otherwise() {
+    let path = |tuning: &str, cache: &str, home: &str| {
+        let lookup = |name: &str| match name {
+            "XDG_CACHE_HOME" => Some(OsString::from(cache)),
+            "HOME" => Some(OsString::from(home)),
+            _ => None,
+        };
+        let (settings, _) = read(&[("THREADCTL_TUNING", tuning)]);
+        let path = settings.tuning.path_in(Trust::Full, &lookup)?;
+        Some(path.to_str().unwrap().to_owned())
+    };
+    for (tuning, cache, home, expected) in [
+        ("", "/c", "/h", Some("/c/threadctl/tuning")),
+        ("", "", "/h", Some("/h/.cache/threadctl/tuning")),
+        ("", "c", "/h", Some("/h/.cache/threadctl/tuning")),
+        ("", "", "", None),
+        ("OFF", "/c", "/h", None),
+        ("/t", "/c", "/h", Some("/t")),
+    ] {
+        assert_eq!(path(tuning, cache, home).as_deref(), expected);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! calls ([`Blas::kernel`]); a library that does not bear concurrent callers has one at a time.
 
 use super::scalar::Scalar;
+use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
@@ -36,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), threadctl::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Blas(Arc<Inner>);
+pub struct Blas(Arc<Inner>, Arc<Least>);
 
 struct Inner {
     tables: Tables,
@@ -46,6 +47,8 @@ struct Inner {
     /// Taken around each kernel of a library that does not bear concurrent callers.
     alone: Option<Mutex<()>>,
     runtime: Option<Runtime>,
+    /// What it is called in a tuning.
+    name: Name,
     /// Last, so that everything above goes before it.
     library: Library,
 }
@@ -180,14 +183,20 @@ impl Blas {
             .as_ref()
             .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe)
             .then(Mutex::default);
-        Ok(Blas(Arc::new(Inner {
-            tables,
-            cut,
-            hold,
-            alone,
-            runtime,
-            library,
-        })))
+        let name = Name::of(runtime.as_ref(), library.path());
+        let least = Tuning::in_force().least(&name);
+        Ok(Blas(
+            Arc::new(Inner {
+                tables,
+                cut,
+                hold,
+                alone,
+                runtime,
+                name,
+                library,
+            }),
+            Arc::new(least),
+        ))
     }
 
     /// The file that it was opened by.
@@ -210,6 +219,41 @@ impl Blas {
     /// ```
     pub fn runtime(&self) -> Option<&Runtime> {
         self.0.runtime.as_ref()
+    }
+
+    /// What it is called in a [`Tuning`].
+    ///
+    /// ```
+    /// let name = |blas: &threadctl::dispatch::Blas| blas.name().to_string();
+    /// # let _ = name;
+    /// ```
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    /// From how much on its calls are shared: what a tuning says of it, as it was when the first `Blas` of the process was
+    /// opened, and the built-in numbers for the rest.
+    ///
+    /// ```
+    /// use threadctl::dispatch::tuning::Family;
+    /// let of_gemm = |blas: &threadctl::dispatch::Blas| blas.least().get(Family::Product);
+    /// # let _ = of_gemm;
+    /// ```
+    #[inline]
+    pub fn least(&self) -> &Least {
+        &self.1
+    }
+
+    /// The same library with other numbers; this one keeps its own.
+    ///
+    /// ```
+    /// use threadctl::dispatch::{Blas, tuning::{Family, Least}};
+    /// let never_cut = |blas: &Blas| blas.with_least(blas.least().with(Family::Product, Least::NEVER));
+    /// # let _ = never_cut;
+    /// ```
+    #[must_use]
+    pub fn with_least(&self, least: Least) -> Self {
+        Blas(Arc::clone(&self.0), Arc::new(least))
     }
 
     pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {

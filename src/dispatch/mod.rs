@@ -15,6 +15,7 @@ mod run;
 mod scalar;
 pub mod share;
 mod strided;
+pub mod tuning;
 mod wedge;
 mod workspace;
 
@@ -28,7 +29,7 @@ pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};
 
 /// The rows and columns of each tile of an m x n product of depth k, in a pool of `width`, in the order in which they are
-/// handed out; a single one where the product is not cut.
+/// handed out, by the built-in numbers; a single one where the product is not cut.
 ///
 /// ```
 /// let tiles = threadctl::dispatch::product_tiles::<f64>(1000, 1000, 1000, 4);
@@ -41,7 +42,7 @@ pub fn product_tiles<T: Scalar>(
     k: usize,
     width: usize,
 ) -> Vec<(Range<usize>, Range<usize>)> {
-    policy::product::<T>(m, n, k, width).map_or_else(
+    policy::product::<T>(m, n, k, policy::Pool::built_in(width)).map_or_else(
         || vec![(0..m, 0..n)],
         |grid| (0..grid.tiles()).map(|tile| grid.tile(tile)).collect(),
     )

@@ -1,8 +1,8 @@
 //! The ways in which a call runs: as it is, or tile by tile.
 
 use super::backend::Blas;
-use super::policy::Size;
 use super::policy::vector::Routine;
+use super::policy::{Pool, Size};
 use super::share::{share_kernels, width};
 use crate::error::Result;
 
@@ -46,7 +46,7 @@ impl Blas {
     ) -> Option<Result<R>> {
         if elements <= routine.alone() {
             Some(self.tiny(call))
-        } else if routine.undivided::<T>(elements) {
+        } else if routine.undivided::<T>(elements, self.least()) {
             Some(self.through(call))
         } else {
             None
@@ -54,8 +54,14 @@ impl Blas {
     }
 
     /// The plan of a call that can be cut, for the pool that the caller is in.
-    pub(super) fn shared<P>(&self, plan: impl FnOnce(usize) -> Option<P>) -> Option<P> {
-        if self.shares() { plan(width()) } else { None }
+    pub(super) fn shared<P>(&self, plan: impl FnOnce(Pool<'_>) -> Option<P>) -> Option<P> {
+        let least = self.least();
+        self.shares().then(|| {
+            plan(Pool {
+                width: width(),
+                least,
+            })
+        })?
     }
 
     /// Runs the tiles, each held at one thread.

@@ -86,7 +86,7 @@ impl Blas {
         if !usable {
             return None;
         }
-        let cut = self.shared(|width| stretch::<T>(routine, n, width))?;
+        let cut = self.shared(|pool| stretch::<T>(routine, n, pool))?;
         Some((cut, operands))
     }
 }

@@ -63,7 +63,7 @@ impl Blas {
             if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
                 return None;
             }
-            let cut = self.shared(|width| policy::gemv::<T>(t, (rows, cols), width))?;
+            let cut = self.shared(|pool| policy::gemv::<T>(t, (rows, cols), pool))?;
             let block = Block {
                 kernels,
                 a,

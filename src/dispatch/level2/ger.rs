@@ -140,7 +140,7 @@ impl Blas {
             if !x.apart_from([a.span()]) || !y.apart_from([a.span()]) {
                 return None;
             }
-            let grid = self.shared(|width| policy::ger::<T>(a.rows, a.cols, width))?;
+            let grid = self.shared(|pool| policy::ger::<T>(a.rows, a.cols, pool))?;
             Some((grid, a, x, y))
         })();
         let Some((grid, a, x, y)) = plan else {

@@ -102,7 +102,7 @@ impl Blas {
                 return None;
             }
             let strips =
-                self.shared(|width| policy::triangle::<T>(Routine::Hemv, a.rows, upper, width))?;
+                self.shared(|pool| policy::triangle::<T>(Routine::Hemv, a.rows, upper, pool))?;
             let block = |flag, trans| Block {
                 kernels,
                 a,

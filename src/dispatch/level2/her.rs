@@ -82,7 +82,7 @@ impl Blas {
                 return None;
             }
             let strips =
-                self.shared(|width| policy::triangle::<T>(Routine::Her, a.rows, upper, width))?;
+                self.shared(|pool| policy::triangle::<T>(Routine::Her, a.rows, upper, pool))?;
             Some((strips, upper, a, x))
         })();
         let Some((strips, upper, a, x)) = plan else {

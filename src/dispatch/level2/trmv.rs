@@ -55,7 +55,7 @@ impl Blas {
                 return None;
             }
             let strips =
-                self.shared(|width| policy::triangle::<T>(Routine::Trmv, a.rows, !upper, width))?;
+                self.shared(|pool| policy::triangle::<T>(Routine::Trmv, a.rows, !upper, pool))?;
             let block = Block {
                 kernels,
                 a,

@@ -54,7 +54,7 @@ impl Blas {
             if !x.apart_from([a.span()]) {
                 return None;
             }
-            let blocks = self.shared(|width| policy::trsv::<T>(a.rows, width))?;
+            let blocks = self.shared(|pool| policy::trsv::<T>(a.rows, pool))?;
             let block = Block {
                 kernels,
                 a,

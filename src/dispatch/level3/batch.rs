@@ -258,7 +258,7 @@ impl Blas {
         let Some((shape, factors)) = valid else {
             return self.through(|| (0..count).for_each(plain));
         };
-        let plan = self.shared(|width| policy::batch::<T>(shape, count, width));
+        let plan = self.shared(|pool| policy::batch::<T>(shape, count, pool));
         let Some(plan) = plan.filter(|_| apart()) else {
             return self.through(|| (0..count).for_each(plain));
         };

@@ -101,8 +101,8 @@ impl Blas {
                 return None;
             }
             // Without alpha nothing is multiplied: a matter of memory, not of arithmetic.
-            let grid = self.shared(|width| {
-                (alpha != T::ZERO).then(|| policy::product::<T>(m, n, k, width))?
+            let grid = self.shared(|pool| {
+                (alpha != T::ZERO).then(|| policy::product::<T>(m, n, k, pool))?
             })?;
             Some((grid, factors, k))
         })();

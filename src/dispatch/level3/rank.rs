@@ -75,7 +75,7 @@ impl Blas {
         let plan = read().filter(Sum::can_be_cut).and_then(|sum| {
             let depth = sum.depth * sum.terms.iter().flatten().count();
             let grid =
-                self.shared(|width| policy::triangle::<T>(sum.order, sum.lower, depth, width))?;
+                self.shared(|pool| policy::triangle::<T>(sum.order, sum.lower, depth, pool))?;
             let size = policy::Size::of_product::<T>(sum.order, sum.order / 2, depth);
             Some((grid, size, sum))
         });

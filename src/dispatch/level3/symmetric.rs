@@ -212,7 +212,7 @@ impl Blas {
                 && b.plain().is_apart([m, n], c, [m, n])
                 && c.holds([m, n]);
             let grid =
-                self.shared(|width| valid.then(|| policy::mirrored::<T>(m, n, order, width))?)?;
+                self.shared(|pool| valid.then(|| policy::mirrored::<T>(m, n, order, pool))?)?;
             let a = Mirrored {
                 stored: a,
                 lower,

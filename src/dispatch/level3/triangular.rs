@@ -197,8 +197,8 @@ impl Blas {
                 Matrix::output(b, ldb),
             );
             let valid = alpha != T::ZERO && b.holds(shape) && a.is_apart([order, order], b, shape);
-            let cut = self
-                .shared(|width| valid.then(|| policy::substitution::<T>(order, free, width))?)?;
+            let cut =
+                self.shared(|pool| valid.then(|| policy::substitution::<T>(order, free, pool))?)?;
             let blocked = Blocked {
                 left,
                 // A lower triangle as it is taken uses rows further up, or columns further on.
@@ -294,8 +294,7 @@ impl Blas {
             // SAFETY: our caller's promise: a part of B that no other tile has, and that the block is not in.
             unsafe { product(kernels, shape, (alpha, first, second), (beta, target)) };
         };
-        let cut =
-            self.shared(|width| policy::along::<T>(rest.len(), call.free * block.len(), width));
+        let cut = self.shared(|pool| policy::along::<T>(rest.len(), call.free * block.len(), pool));
         let Some(cut) = cut else {
             let _held = self.held();
             return tile(rest);

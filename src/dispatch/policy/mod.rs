@@ -9,10 +9,38 @@ mod triangle;
 pub(super) mod vector;
 
 pub(super) use product::{Size, Substitution, along, batch, mirrored, product, substitution};
-pub(super) use table::{simulate_small_tiles, tiny};
+pub(super) use table::{BUILT_IN, simulate_small_tiles, tiny};
 pub(super) use triangle::{Part, triangle};
 
 use super::scalar::Scalar;
+use super::tuning::{Family, Least};
+
+/// What a plan is for: a pool, and a library with its numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pool<'blas> {
+    /// How many workers it has.
+    pub width: usize,
+    /// From how much on calls of that library are shared.
+    pub least: &'blas Least,
+}
+
+impl Pool<'_> {
+    /// One of so many workers, for a library of which nothing is known.
+    pub fn built_in(width: usize) -> Self {
+        let least = &Least::BUILT_IN;
+        Pool { width, least }
+    }
+
+    /// Whether so much work of a family of level 3 is shared.
+    fn divides(&self, family: Family, work: usize) -> bool {
+        let least = if table::small() {
+            1
+        } else {
+            self.least.get(family)
+        };
+        self.width > 1 && work >= least
+    }
+}
 
 /// How much more work a pair is than one of real numbers.
 fn weight<T: Scalar>() -> usize {

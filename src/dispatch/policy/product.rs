@@ -1,9 +1,11 @@
 //! The tiles of matrix products, and of what is cut like one.
 
+use super::Pool;
 use super::table::{Row, table};
 use super::weight;
 use crate::dispatch::grid::{Cut, Grid};
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::tuning::Family;
 
 /// How much work so many results of `depth` pairs each are.
 fn work<T: Scalar>(m: usize, n: usize, depth: usize) -> usize {
@@ -13,22 +15,27 @@ fn work<T: Scalar>(m: usize, n: usize, depth: usize) -> usize {
 }
 
 /// The tiles of an m x n result whose elements cost `depth` pairs each; `None`: through.
-pub(crate) fn product<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
+pub(crate) fn product<T: Scalar>(m: usize, n: usize, depth: usize, pool: Pool<'_>) -> Option<Grid> {
     let row = &table().product;
-    if width < 2 || work::<T>(m, n, depth) < row.least {
+    if !pool.divides(Family::Product, work::<T>(m, n, depth)) {
         return None;
     }
-    cut(row, m, n, width)
+    cut(row, m, n, pool.width)
 }
 
 /// The tiles of a product with a symmetric matrix. Columns are cut first whatever side it stands on: beside the block on
 /// its diagonal most of a tile is gemm then, which packs less than the routine's own kernel.
-pub(crate) fn mirrored<T: Scalar>(m: usize, n: usize, depth: usize, width: usize) -> Option<Grid> {
+pub(crate) fn mirrored<T: Scalar>(
+    m: usize,
+    n: usize,
+    depth: usize,
+    pool: Pool<'_>,
+) -> Option<Grid> {
     let row = &table().mirrored;
-    if width < 2 || work::<T>(m, n, depth) < row.least {
+    if !pool.divides(Family::Mirrored, work::<T>(m, n, depth)) {
         return None;
     }
-    cut(row, m, n, width)
+    cut(row, m, n, pool.width)
 }
 
 /// A length in parts that small ones end, where these are still wide enough to be worth what each of them packs.
@@ -75,13 +82,14 @@ pub(crate) enum Substitution {
 pub(crate) fn substitution<T: Scalar>(
     order: usize,
     free: usize,
-    width: usize,
+    pool: Pool<'_>,
 ) -> Option<Substitution> {
     let table = table();
     let row = &table.sides;
-    if width < 2 || work::<T>(order, order, free) / 2 < row.least {
+    if !pool.divides(Family::Sides, work::<T>(order, order, free) / 2) {
         return None;
     }
+    let width = pool.width;
     let parts = width.min((free / row.narrowest).max(1));
     // Where the free dimension feeds half of the pool or more, it does: blocks have to wait for each other.
     if 2 * parts <= width && order / table.block >= table.least_blocks {
@@ -92,12 +100,12 @@ pub(crate) fn substitution<T: Scalar>(
 }
 
 /// The parts of `len` lines that are work of so many pairs each.
-pub(crate) fn along<T: Scalar>(len: usize, pairs: usize, width: usize) -> Option<Cut> {
+pub(crate) fn along<T: Scalar>(len: usize, pairs: usize, pool: Pool<'_>) -> Option<Cut> {
     let row = &table().product;
-    if width < 2 || work::<T>(len, pairs, 1) < row.least {
+    if !pool.divides(Family::Product, work::<T>(len, pairs, 1)) {
         return None;
     }
-    let parts = width.min(len / row.narrowest);
+    let parts = pool.width.min(len / row.narrowest);
     (parts > 1).then(|| strips(row, len, parts, row.steps[0]))
 }
 
@@ -111,15 +119,20 @@ pub(crate) struct Batch {
 }
 
 /// The tiles of `count` products of m x k by k x n.
-pub(crate) fn batch<T: Scalar>([m, n, k]: [usize; 3], count: usize, width: usize) -> Option<Batch> {
+pub(crate) fn batch<T: Scalar>(
+    [m, n, k]: [usize; 3],
+    count: usize,
+    pool: Pool<'_>,
+) -> Option<Batch> {
     let row = &table().product;
     let each = work::<T>(m, n, k);
-    if width < 2 || count == 0 || each.saturating_mul(count) < row.least {
+    if count == 0 || !pool.divides(Family::Product, each.saturating_mul(count)) {
         return None;
     }
+    let width = pool.width;
     // Few large ones do not come out even: each is cut, into as many as make four tiles for each worker.
     let pieces = (4 * width).div_ceil(count);
-    let grid = (count < 4 * width && each >= row.least)
+    let grid = (count < 4 * width && pool.divides(Family::Product, each))
         .then(|| cut(row, m, n, pieces.min(width)))
         .flatten();
     let groups = if grid.is_some() {

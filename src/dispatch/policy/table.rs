@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What decides how the routines of a family are cut.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(in crate::dispatch) struct Row {
     /// From so much work on a call is shared.
     pub least: usize,
     /// The narrowest tile, in rows or columns.
@@ -20,7 +20,7 @@ pub(super) struct Row {
 
 /// All of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table {
+pub(in crate::dispatch) struct Table {
     /// Up to so much work, a call of level 3 costs less than asking somebody to help, and no library starts threads
     /// for it.
     pub tiny: isize,
@@ -39,7 +39,7 @@ pub(super) struct Table {
     pub least_blocks: usize,
 }
 
-const BUILT_IN: Table = Table {
+pub(in crate::dispatch) const BUILT_IN: Table = Table {
     tiny: 48 * 48 * 48,
     brief: 128 * 128 * 128,
     product: Row {

@@ -1,8 +1,10 @@
 //! The tiles of one triangle of a matrix: blocks on its diagonal, and rectangles beside them.
 
+use super::Pool;
 use super::table::table;
 use super::weight;
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::tuning::Family;
 use std::ops::Range;
 
 /// A triangle cut into strips of columns: of each, the block on the diagonal is one tile, and what is beside it one or
@@ -101,16 +103,17 @@ pub(crate) fn triangle<T: Scalar>(
     order: usize,
     lower: bool,
     depth: usize,
-    width: usize,
+    pool: Pool<'_>,
 ) -> Option<Triangle> {
     let row = &table().triangle;
     let work = (order.saturating_mul(order) / 2)
         .saturating_mul(depth)
         .saturating_mul(weight::<T>());
     let room = order / row.narrowest;
-    if width < 2 || room < 2 || work < row.least {
+    if room < 2 || !pool.divides(Family::Triangle, work) {
         return None;
     }
+    let width = pool.width;
     let squares = |blocks: usize| (blocks.min(room), 1);
     let (blocks, group) = match width {
         // Few large tiles: a square of two blocks' worth, and two blocks.
@@ -162,7 +165,7 @@ mod tests {
         fn each_element_of_a_triangle_is_in_one_tile(
             order in 1_usize..300, lower: bool, width in 2_usize..70,
         ) {
-            let Some(triangle) = triangle::<f64>(order, lower, 10_000, width) else {
+            let Some(triangle) = triangle::<f64>(order, lower, 10_000, Pool::built_in(width)) else {
                 prop_assert!(order < 96);
                 return Ok(());
             };
@@ -203,7 +206,7 @@ mod tests {
         #[test]
         fn no_worker_has_more_than_its_share_of_a_large_triangle(width in 2_usize..65) {
             let order = 8192;
-            let triangle = triangle::<f64>(order, true, order, width).unwrap();
+            let triangle = triangle::<f64>(order, true, order, Pool::built_in(width)).unwrap();
             // The next one to be free takes the next tile.
             let mut busy = vec![0_usize; width];
             for index in 0..triangle.tiles() {
@@ -221,19 +224,20 @@ mod tests {
         fn grids_cover_the_result(
             m in 1_usize..2000, n in 1_usize..2000, k in 1_usize..2000, width in 1_usize..70,
         ) {
-            if let Some(grid) = product::<f32>(m, n, k, width) {
+            let pool = Pool::built_in(width);
+            if let Some(grid) = product::<f32>(m, n, k, pool) {
                 prop_assert!(grid.tiles() > 1 && grid.tiles() <= 8 * width);
                 grid_covers(&grid, m, n);
             }
-            if let Some(grid) = mirrored::<f64>(m, n, k, width) {
+            if let Some(grid) = mirrored::<f64>(m, n, k, pool) {
                 grid_covers(&grid, m, n);
             }
-            match substitution::<f64>(m, n, width) {
+            match substitution::<f64>(m, n, pool) {
                 Some(Substitution::Free(cut)) => covers(&cut, n),
                 Some(Substitution::Blocks(size)) => prop_assert!(m / size >= 2),
                 None => {}
             }
-            if let Some(batch) = batch::<f64>([m / 10 + 1, n / 10 + 1, 40], k, width) {
+            if let Some(batch) = batch::<f64>([m / 10 + 1, n / 10 + 1, 40], k, pool) {
                 covers(&batch.groups, k);
                 if let Some(grid) = batch.grid {
                     grid_covers(&grid, m / 10 + 1, n / 10 + 1);

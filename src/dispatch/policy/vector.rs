@@ -3,11 +3,13 @@
 //! These routines compute as fast as memory delivers. Operands that lie in the caller's own cache are read faster there
 //! than another core could fetch them, so sharing begins where they do not fit it any more.
 
+use super::Pool;
 use super::product::Size;
 use super::table::small;
 use crate::dispatch::check::Trans;
 use crate::dispatch::grid::{Cut, Grid};
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::tuning::{Family, Least};
 use crate::dispatch::wedge::Wedge;
 use std::mem::size_of;
 
@@ -72,6 +74,17 @@ const fn row(routine: Routine, name: &'static str, alone: isize, shared: usize) 
     }
 }
 
+/// From so many bytes on each is shared, in the order of [`Routine`], where nothing else is known of the library.
+pub(crate) const SHARED: [usize; TABLE.len()] = {
+    let mut shared = [0; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        shared[index] = TABLE[index].shared;
+        index += 1;
+    }
+    shared
+};
+
 const _: () = {
     let mut index = 0;
     while index < TABLE.len() {
@@ -86,6 +99,12 @@ impl Routine {
         TABLE[self as usize].name
     }
 
+    /// What it is called in a tuning.
+    #[inline]
+    pub fn family(self) -> Family {
+        Family::ALL[Family::LEVEL_3 + self as usize]
+    }
+
     /// Up to so many elements no library starts threads.
     #[inline]
     pub fn alone(self) -> isize {
@@ -98,8 +117,18 @@ impl Routine {
 
     /// Whether a call on so many elements is not shared, whatever the pool. Numbers that are no sizes are not looked at.
     #[inline]
-    pub fn undivided<T>(self, elements: isize) -> bool {
-        elements.saturating_mul(size_of::<T>() as isize) < self.shared() as isize
+    pub fn undivided<T>(self, elements: isize, least: &Least) -> bool {
+        let bytes = elements.saturating_mul(size_of::<T>() as isize);
+        bytes < isize::try_from(self.least(least)).unwrap_or(isize::MAX)
+    }
+
+    /// From so many bytes on it is shared, for a library with these numbers.
+    fn least(self, least: &Least) -> usize {
+        if small() {
+            SMALL
+        } else {
+            least.get(self.family())
+        }
     }
 
     /// How long a call on so many elements takes, if it is shared: what begins to be worth it takes some 15 microseconds.
@@ -112,13 +141,9 @@ impl Routine {
         }
     }
 
-    /// From so many bytes on it is shared.
+    /// From so many bytes on it is shared, where nothing else is known of the library.
     fn shared(self) -> usize {
-        if small() {
-            SMALL
-        } else {
-            TABLE[self as usize].shared
-        }
+        TABLE[self as usize].shared
     }
 }
 
@@ -136,15 +161,15 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 8;
 
 /// How many may take part where each should have half of what is worth sharing at all; `None`: it is not.
-fn parts<T>(routine: Routine, elements: usize, width: usize) -> Option<usize> {
-    let shared = routine.shared();
+fn parts<T>(routine: Routine, elements: usize, pool: Pool<'_>) -> Option<usize> {
+    let (width, shared) = (pool.width, routine.least(pool.least));
     let bytes = elements.saturating_mul(size_of::<T>());
     (width > 1 && bytes >= shared).then(|| width.min(bytes / (shared / 2).max(1)))
 }
 
 /// The parts of vectors of n elements.
-pub(crate) fn stretch<T: Scalar>(routine: Routine, n: usize, width: usize) -> Option<Cut> {
-    let cut = Cut::tapered(n, parts::<T>(routine, n, width)?, STEP);
+pub(crate) fn stretch<T: Scalar>(routine: Routine, n: usize, pool: Pool<'_>) -> Option<Cut> {
+    let cut = Cut::tapered(n, parts::<T>(routine, n, pool)?, STEP);
     (cut.parts() > 1).then_some(cut)
 }
 
@@ -161,9 +186,9 @@ pub(crate) enum Product {
 pub(crate) fn gemv<T: Scalar>(
     trans: Trans,
     (rows, cols): (usize, usize),
-    width: usize,
+    pool: Pool<'_>,
 ) -> Option<Product> {
-    let parts = parts::<T>(Routine::Gemv, rows.saturating_mul(cols), width)?;
+    let parts = parts::<T>(Routine::Gemv, rows.saturating_mul(cols), pool)?;
     let (least_row, least_col) = trans.stored(ROWS, COLUMNS);
     let (down, across) = (parts.min(rows / least_row), parts.min(cols / least_col));
     if down >= across && down > 1 {
@@ -179,8 +204,8 @@ pub(crate) fn gemv<T: Scalar>(
 }
 
 /// The tiles of an m x n matrix whose elements are all changed alike: columns, where they are enough.
-pub(crate) fn ger<T: Scalar>(m: usize, n: usize, width: usize) -> Option<Grid> {
-    let parts = parts::<T>(Routine::Ger, m.saturating_mul(n), width)?;
+pub(crate) fn ger<T: Scalar>(m: usize, n: usize, pool: Pool<'_>) -> Option<Grid> {
+    let parts = parts::<T>(Routine::Ger, m.saturating_mul(n), pool)?;
     let (down, across) = (parts.min(m / ROWS), parts.min(n / COLUMNS));
     if across >= down && across > 1 {
         Some(Grid {
@@ -202,9 +227,9 @@ pub(crate) fn triangle<T: Scalar>(
     routine: Routine,
     n: usize,
     growing: bool,
-    width: usize,
+    pool: Pool<'_>,
 ) -> Option<Wedge> {
-    let parts = parts::<T>(routine, n.saturating_mul(n), width)?;
+    let parts = parts::<T>(routine, n.saturating_mul(n), pool)?;
     // hemv takes what is beside the diagonal twice, where the library's own kernels take both at once, and every strip
     // costs a copy of y: so few, and narrow where the triangle is wide. The others may as well have small ones.
     let (parts, beside) = if routine == Routine::Hemv {
@@ -220,8 +245,8 @@ pub(crate) fn triangle<T: Scalar>(
 const SOLVED: usize = 256;
 
 /// The blocks of a triangular system of n unknowns; `None`: undivided.
-pub(crate) fn trsv<T: Scalar>(n: usize, width: usize) -> Option<Cut> {
-    parts::<T>(Routine::Trsv, n.saturating_mul(n), width)?;
+pub(crate) fn trsv<T: Scalar>(n: usize, pool: Pool<'_>) -> Option<Cut> {
+    parts::<T>(Routine::Trsv, n.saturating_mul(n), pool)?;
     // Small ones, where a test asks for sharing at any size.
     let step = if n < 4 * SOLVED { COLUMNS } else { SOLVED };
     let cut = Cut::even(n, n.div_ceil(step), step);
@@ -253,7 +278,7 @@ mod tests {
         #[test]
         fn parts_are_worth_it_and_at_most_two_for_each_worker(n in 1..100_000_000_usize, width in 1..256_usize) {
             let floor = Routine::Dot.shared();
-            let cut = stretch::<f64>(Routine::Dot, n, width);
+            let cut = stretch::<f64>(Routine::Dot, n, Pool::built_in(width));
             prop_assert_eq!(cut.is_some(), width > 1 && 8 * n >= floor);
             if let Some(cut) = cut {
                 prop_assert!(cut.parts() <= 2 * width);
@@ -267,7 +292,7 @@ mod tests {
         fn products_by_vectors_are_cut_where_it_is_long(m in 1..4000_usize, n in 1..4000_usize, width in 2..64_usize) {
             for trans in [Trans::No, Trans::Yes] {
                 let (rows, cols) = trans.stored(m, n);
-                match gemv::<f64>(trans, (rows, cols), width) {
+                match gemv::<f64>(trans, (rows, cols), Pool::built_in(width)) {
                     None => {}
                     Some(Product::Result(cut)) => prop_assert_eq!(cut.part(cut.parts() - 1).end, rows),
                     Some(Product::Sum(cut)) => prop_assert_eq!(cut.part(cut.parts() - 1).end, cols),
@@ -277,21 +302,28 @@ mod tests {
     }
 
     #[test]
+    fn each_routine_has_its_own_name_in_a_tuning() {
+        for row in &TABLE {
+            assert_eq!(row.routine.family().name(), row.name);
+        }
+    }
+
+    #[test]
     fn short_results_are_sums_of_parts_and_long_ones_are_cut_themselves() {
         assert!(matches!(
-            gemv::<f64>(Trans::No, (100, 100_000), 4),
+            gemv::<f64>(Trans::No, (100, 100_000), Pool::built_in(4)),
             Some(Product::Sum(_))
         ));
         assert!(matches!(
-            gemv::<f64>(Trans::No, (100_000, 100), 4),
+            gemv::<f64>(Trans::No, (100_000, 100), Pool::built_in(4)),
             Some(Product::Result(_))
         ));
         assert!(matches!(
-            gemv::<f64>(Trans::Yes, (4, 1_000_000), 4),
+            gemv::<f64>(Trans::Yes, (4, 1_000_000), Pool::built_in(4)),
             Some(Product::Sum(_))
         ));
         assert!(matches!(
-            gemv::<f64>(Trans::Yes, (1_000_000, 4), 4),
+            gemv::<f64>(Trans::Yes, (1_000_000, 4), Pool::built_in(4)),
             Some(Product::Result(_))
         ));
     }

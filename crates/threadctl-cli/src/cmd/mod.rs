@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod env;
 pub(crate) mod info;
 mod special;
+pub(crate) mod tune;
 
 use anyhow::Result;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Info(args) => info::run(&args),
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),
     }

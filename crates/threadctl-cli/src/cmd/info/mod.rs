@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 mod json;
-mod load;
+pub(crate) mod load;
 mod table;
 
 use std::path::PathBuf;

@@ -128,6 +128,37 @@ fn regions_of_several_threads_overlap() {
 }
 
 #[test]
+fn a_region_that_ends_leaves_its_pool_alone_whatever_others_do() {
+    each_library(
+        "a_region_that_ends_leaves_its_pool_alone_whatever_others_do",
+        || {
+            // Two threads with a pool each: the first one's region ends while the other's is alive.
+            let [first, second] = [pool(2), pool(2)];
+            let (begun, ended) = (Barrier::new(2), Barrier::new(2));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let region = region_in(&first).unwrap();
+                    begun.wait();
+                    drop(region);
+                    ended.wait();
+                    // The other region may still be alive, for libraries whose setter reaches the process.
+                    ended.wait();
+                    assert_eq!(blas_threads(), 4, "the thread that made the region");
+                });
+                let region = region_in(&second).unwrap();
+                begun.wait();
+                ended.wait();
+                assert_eq!(of_workers(&second), [1; 2]);
+                drop(region);
+                ended.wait();
+            });
+            assert_eq!(of_workers(&first), [4; 2]);
+            assert_eq!(of_workers(&second), [4; 2]);
+        },
+    );
+}
+
+#[test]
 fn a_region_begun_by_a_worker_is_for_its_own_pool() {
     each_library("a_region_begun_by_a_worker_is_for_its_own_pool", || {
         let pool = pool(2);
@@ -161,7 +192,11 @@ fn workers_that_are_born_inside_a_region_are_in_it() {
         let born = Pool::new(Workers::try_from(2).unwrap()).unwrap();
         let width = born.rayon().current_num_threads();
         assert_eq!(of_workers(born.rayon()), vec![1; width]);
+        // A region of its own, which ends first, changes nothing.
+        assert_eq!(born.install(blas_threads).unwrap(), 1);
+        assert_eq!(of_workers(born.rayon()), vec![1; width]);
         drop(region);
+        assert_eq!(of_workers(born.rayon()), vec![4; width]);
     });
 }
 

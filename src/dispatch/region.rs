@@ -1,12 +1,13 @@
 //! Regions: stretches in which rayon owns the cores, for programs that call their BLAS directly.
 //!
 //! Invariants: while a region is alive, BLAS is held at one thread, for the process where its setter reaches the process
-//! (by guards of the limits layer, which nest in any order); where it reaches the calling thread alone, by a guard in
-//! each worker, which the worker makes and drops itself when it [settles](settle).
+//! (by guards of the limits layer, which nest in any order); where it reaches the calling thread alone, by a guard for this
+//! region in each worker of its pool, which the worker makes and drops itself. So a worker is held by the regions of its own
+//! pool and by no others, in whatever order these end.
 //!
-//! Why a worker settles in time: a region asks every worker of its pool with `spawn_broadcast`, which waits for nobody. A
+//! Why a worker is held in time: a region asks every worker of its pool with `spawn_broadcast`, which waits for nobody. A
 //! worker takes work from another one only after it has emptied its own queue of broadcasts, so whatever reaches it
-//! from inside the region finds it settled. What it had begun before the region, and the parts of that, run as they were.
+//! from inside the region finds it held. What it had begun before the region, and the parts of that, run as they were.
 
 use super::share::width;
 use crate::cores::Width;
@@ -16,32 +17,37 @@ use crate::runtime::runtimes;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// What the workers settle to.
-static WANTED: Mutex<Wanted> = Mutex::new(Wanted {
-    alive: 0,
+/// The regions that are alive.
+static ALIVE: Mutex<Alive> = Mutex::new(Alive {
+    count: 0,
     plan: None,
+    born: Vec::new(),
 });
-/// Grows with every change of [`WANTED`], so that those who are settled see it without the lock.
-static CHANGES: AtomicU64 = AtomicU64::new(0);
+/// The name of the next region.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
-struct Wanted {
-    /// How many regions are alive.
-    alive: usize,
+struct Alive {
+    count: usize,
     /// The limit for the runtimes whose setters reach one thread only.
     plan: Option<Plan>,
+    /// Pools that were made meanwhile: their workers are held until the last region has ended.
+    born: Vec<Weak<ThreadPool>>,
 }
 
-/// What a thread has settled to.
-struct Settled {
-    change: u64,
-    guard: Option<ThreadGuard>,
+/// By what a thread is held.
+struct Held {
+    /// By regions that it made, or of its pool: their names. One that it made in its own pool is here twice.
+    regions: Vec<(u64, Option<ThreadGuard>)>,
+    /// By those in which it was born.
+    born: Option<ThreadGuard>,
 }
 
 thread_local! {
-    static SETTLED: RefCell<Settled> = const { RefCell::new(Settled { change: 0, guard: None }) };
+    static HELD: RefCell<Held> = const { RefCell::new(Held { regions: Vec::new(), born: None }) };
 }
 
 /// A stretch in which rayon owns the cores: BLAS calls of the pool's workers, and of the thread that made it, use one thread
@@ -60,10 +66,11 @@ thread_local! {
 #[must_use = "the region ends when this is dropped"]
 pub struct Region<'pool> {
     process: Option<ProcessGuard>,
-    /// The runtimes that only a guard in each thread can limit.
+    name: u64,
+    /// There are runtimes that only a guard in each thread can limit.
     threads: bool,
     pool: Option<&'pool ThreadPool>,
-    /// Settles the thread that it was made on.
+    /// It holds the thread that it was made on.
     thread: PhantomData<*const ()>,
 }
 
@@ -145,18 +152,24 @@ impl<'pool> Region<'pool> {
             }
             plan = Some(left);
         }
-        change(|wanted| {
-            wanted.alive += 1;
+        {
+            let mut alive = alive();
+            alive.count += 1;
             // A later plan knows at least the libraries of an earlier one.
-            wanted.plan = plan.or(wanted.plan.take());
-        });
+            alive.plan = plan.clone().or(alive.plan.take());
+        }
         let region = Region {
             process: Some(process),
+            // Relaxed: a number that nobody else has.
+            name: NEXT.fetch_add(1, Ordering::Relaxed),
             threads,
             pool,
             thread: PhantomData,
         };
-        region.settle_all();
+        if let Some(plan) = plan {
+            let name = region.name;
+            region.everywhere(move || hold(name, &plan));
+        }
         Ok(region)
     }
 
@@ -174,18 +187,15 @@ impl<'pool> Region<'pool> {
         self.process.as_ref().map_or(&[], ProcessGuard::outcomes)
     }
 
-    /// This thread at once, the workers before they take up anything of ours.
-    fn settle_all(&self) {
-        if !self.threads {
-            return;
-        }
-        settle();
+    /// On this thread at once, on the workers before they take up anything of ours.
+    fn everywhere(&self, act: impl Fn() + Send + Sync + 'static) {
+        act();
         match self.pool {
-            Some(pool) => pool.spawn_broadcast(|_| settle()),
+            Some(pool) => pool.spawn_broadcast(move |_| act()),
             None => {
                 // The global pool, of the right size, if it is not running.
                 width();
-                rayon::spawn_broadcast(|_| settle());
+                rayon::spawn_broadcast(move |_| act());
             }
         }
     }
@@ -193,48 +203,62 @@ impl<'pool> Region<'pool> {
 
 impl Drop for Region<'_> {
     fn drop(&mut self) {
-        change(|wanted| {
-            wanted.alive -= 1;
-            if wanted.alive == 0 {
-                wanted.plan = None;
+        let born = {
+            let mut alive = alive();
+            alive.count -= 1;
+            if alive.count == 0 {
+                alive.plan = None;
+                mem::take(&mut alive.born)
+            } else {
+                Vec::new()
             }
-        });
-        self.settle_all();
+        };
+        if self.threads {
+            let name = self.name;
+            self.everywhere(move || release(name));
+        }
+        for pool in born.iter().filter_map(Weak::upgrade) {
+            pool.spawn_broadcast(|_| come_of_age());
+        }
         self.process = None;
     }
 }
 
-fn change(change: impl FnOnce(&mut Wanted)) {
-    let mut wanted = wanted();
-    change(&mut wanted);
-    // Release: who sees the number sees what is wanted (under the lock, at the latest).
-    CHANGES.fetch_add(1, Ordering::Release);
+fn alive() -> MutexGuard<'static, Alive> {
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wanted() -> MutexGuard<'static, Wanted> {
-    WANTED.lock().unwrap_or_else(PoisonError::into_inner)
+/// Changes what the calling thread is held by. Guards are made and dropped outside of this: controllers of the program's
+/// own run then, which may begin regions. A thread that is being torn down calls no BLAS any more.
+fn held<R>(change: impl FnOnce(&mut Held) -> R) -> Option<R> {
+    HELD.try_with(|held| change(&mut held.borrow_mut())).ok()
 }
 
-/// Brings the calling thread to what the regions that are alive want of it.
-fn settle() {
-    // A thread that is being torn down calls no BLAS any more; a controller of the program's own that begins a region
-    // while it is asked is left as it is.
-    let _ = SETTLED.try_with(|settled| {
-        let Ok(mut settled) = settled.try_borrow_mut() else {
-            return;
-        };
-        if settled.change == CHANGES.load(Ordering::Acquire) {
-            return;
-        }
-        let (change, plan) = {
-            let wanted = wanted();
-            (CHANGES.load(Ordering::Acquire), wanted.plan.clone())
-        };
-        settled.change = change;
-        // The new one first: in between, the number would be the program's.
-        let guard = plan.and_then(|plan| plan.limit_thread().ok());
-        settled.guard = guard;
+/// Holds the calling thread for a region.
+fn hold(region: u64, plan: &Plan) {
+    let guard = plan.limit_thread().ok();
+    held(|held| held.regions.push((region, guard)));
+}
+
+/// The region holds the calling thread no more, or once less.
+fn release(region: u64) {
+    let guard = held(|held| {
+        let place = held.regions.iter().position(|(name, _)| *name == region)?;
+        Some(held.regions.swap_remove(place))
     });
+    drop(guard);
+}
+
+/// Holds a worker that is born, for the regions that are alive.
+fn be_born() {
+    let plan = alive().plan.clone();
+    let guard = plan.and_then(|plan| plan.limit_thread().ok());
+    held(|held| held.born = guard);
+}
+
+/// They have all ended.
+fn come_of_age() {
+    drop(held(|held| held.born.take()));
 }
 
 /// A rayon pool sized by the cores that this process may use, whose work runs in a region.
@@ -249,7 +273,7 @@ fn settle() {
 /// # Ok::<(), threadctl::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Pool(ThreadPool);
+pub struct Pool(Arc<ThreadPool>);
 
 impl Pool {
     /// A pool of so many workers: see [`Width`].
@@ -264,12 +288,23 @@ impl Pool {
     /// ```
     pub fn new(workers: impl Width) -> Result<Self> {
         let workers = workers.number();
-        builder(workers)?.build().map(Pool).map_err(|why| {
+        let builder = builder(workers)?.start_handler(|_| be_born());
+        let pool = builder.build().map(Arc::new).map_err(|why| {
             Error::new(
                 ErrorKind::System,
                 format!("a pool of {workers} workers: {why}"),
             )
-        })
+        })?;
+        let mut alive = alive();
+        if alive.count > 0 {
+            alive.born.retain(|pool| pool.strong_count() > 0);
+            alive.born.push(Arc::downgrade(&pool));
+        } else {
+            // A region may have ended while they were born.
+            drop(alive);
+            pool.spawn_broadcast(|_| come_of_age());
+        }
+        Ok(Pool(pool))
     }
 
     /// Makes the global pool of rayon: see [`Pool::new`]. Work in it runs in a region where the program begins one.
@@ -334,8 +369,5 @@ fn builder(workers: u32) -> Result<ThreadPoolBuilder> {
             "a pool of 0 workers: it needs at least 1",
         ));
     }
-    Ok(ThreadPoolBuilder::new()
-        .num_threads(usize::try_from(workers).unwrap_or(usize::MAX))
-        // A worker that is born inside a region.
-        .start_handler(|_| settle()))
+    Ok(ThreadPoolBuilder::new().num_threads(usize::try_from(workers).unwrap_or(usize::MAX)))
 }

@@ -129,6 +129,8 @@ pub fn without_thread_variables(command: &mut Command) {
             command.env_remove(&name);
         }
     }
+    // Nor what was measured on their machine.
+    command.env("THREADCTL_TUNING", "off");
 }
 
 /// Makes a FIFO, which blocks whoever opens it.

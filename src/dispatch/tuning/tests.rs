@@ -1,4 +1,5 @@
 //! Tunings as text and as files, without a library.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::{Family, Least, Name, Tuning};
 use crate::ErrorKind;

@@ -10,8 +10,7 @@ impl Blas {
     /// Refuses integers that the library's cannot hold.
     #[inline]
     pub(super) fn check(&self, routine: &str, integers: &[isize]) -> Result<()> {
-        let kernels = self.kernels::<f64>();
-        if integers.iter().all(|&number| kernels.fits(number)) {
+        if self.kernels::<f64>().fit(integers) {
             Ok(())
         } else {
             Err(self.too_large(routine, integers))
@@ -29,7 +28,7 @@ impl Blas {
         }
     }
 
-    /// A call that is not cut: as a single tile, so that callers from outside are counted.
+    /// A call that is not cut. Callers are not counted then: it is small, or nobody could help with it.
     #[inline(never)]
     pub(super) fn through<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
         let _held = self.held();

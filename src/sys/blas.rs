@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 /// An integer of a BLAS interface: 32 bits (LP64) or 64 (ILP64).
 trait Integer: Copy {
-    /// The number, which fits: [`Kernels::fits`].
+    /// The number, which fits: [`Kernels::fit`].
     fn of(value: isize) -> Self;
     fn get(self) -> isize;
 }
@@ -19,7 +19,7 @@ trait Integer: Copy {
 impl Integer for i32 {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "callers checked with `fits`"
+        reason = "callers checked with `fit`"
     )]
     fn of(value: isize) -> Self {
         value as i32
@@ -279,7 +279,7 @@ macro_rules! routines {
                 $(#[doc = $doc])*
                 ///
                 /// # Safety
-                /// As the reference BLAS demands of the arguments, of which the integers [fit](Kernels::fits); the
+                /// As the reference BLAS demands of the arguments, of which the integers [fit](Kernels::fit); the
                 /// library is held, and has the routine.
                 #[inline]
                 #[allow(clippy::too_many_arguments, reason = "BLAS has them")]
@@ -420,10 +420,14 @@ fn dots<T: Element>(
 }
 
 impl<T: Element> Kernels<T> {
-    /// Whether this library's integers can hold the number.
+    /// Whether this library's integers can hold all of the numbers.
     #[inline]
-    pub(crate) fn fits(&self, number: isize) -> bool {
-        self.wide || i32::try_from(number).is_ok()
+    pub(crate) fn fit(&self, numbers: &[isize]) -> bool {
+        // All of them, without a branch for each: they nearly always do.
+        self.wide
+            || numbers
+                .iter()
+                .fold(true, |fit, &number| fit & i32::try_from(number).is_ok())
     }
 
     /// The file that its routines are in.

@@ -34,8 +34,11 @@ impl Blas {
         T: Scalar,
         R: Copy + Default + Send + Sync,
     {
-        self.check(routine.name(), &[n])?;
-        self.check(routine.name(), &vectors.map(|(_, inc)| inc))?;
+        let mut integers = [n; 3];
+        for (integer, (_, inc)) in integers[1..].iter_mut().zip(vectors) {
+            *integer = inc;
+        }
+        self.check(routine.name(), &integers[..=V])?;
         let starts = vectors.map(|(start, _)| start);
         if let Some(done) = self.undivided::<T, R>(routine, n, || call(n, starts)) {
             return done;

@@ -248,7 +248,7 @@ impl Blas {
     ///
     /// ```
     /// use threadctl::dispatch::{Blas, tuning::{Family, Least}};
-    /// let never_cut = |blas: &Blas| blas.with_least(blas.least().with(Family::Product, Least::NEVER));
+    /// let never_cut = |blas: &Blas| blas.with_least(blas.least().clone().with(Family::Product, Least::NEVER));
     /// # let _ = never_cut;
     /// ```
     #[must_use]

@@ -36,7 +36,7 @@ pub(crate) struct TuneArgs {
     pub(crate) quick: bool,
 
     /// How much of the cores others may take, and times of one size may differ, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) max_noise: u32,
 
     /// Print one versioned JSON document in place of the table. A number that is null stands for never.

@@ -43,6 +43,8 @@ struct Inner {
     tables: Tables,
     /// Whether calls are cut into tiles at all.
     cut: bool,
+    /// Whether tiny calls need neither a guard nor a turn.
+    tiny_is_free: bool,
     hold: Hold,
     /// Taken around each kernel of a library that does not bear concurrent callers.
     alone: Option<Mutex<()>>,
@@ -78,7 +80,8 @@ pub(super) struct Held<'blas> {
 }
 
 impl Blas {
-    /// Opens a library as a program that links it would.
+    /// Opens a library as a program that links it would. It stays loaded when this is dropped: threads that it has started
+    /// may still be running.
     ///
     /// # Errors
     /// [`ErrorKind::System`] with the loader's words when it cannot be opened, [`ErrorKind::Unsupported`] when it is no
@@ -183,12 +186,18 @@ impl Blas {
             .as_ref()
             .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe)
             .then(Mutex::default);
+        // MKL over TBB starts threads for products of 256 x 2 by 2 x 2; what bears one caller at a time is rare and slow.
+        let mkl = runtime
+            .as_ref()
+            .is_some_and(|runtime| runtime.internal_api() == "mkl");
+        let tiny_is_free = cut && alone.is_none() && !(mkl && matches!(hold, Hold::Thread(_)));
         let name = Name::of(runtime.as_ref(), library.path());
         let least = Tuning::in_force().least(&name);
         Ok(Blas(
             Arc::new(Inner {
                 tables,
                 cut,
+                tiny_is_free,
                 hold,
                 alone,
                 runtime,
@@ -263,6 +272,12 @@ impl Blas {
     /// Whether calls can be cut into tiles: not where the library bears one caller at a time.
     pub(super) fn shares(&self) -> bool {
         self.0.cut && self.0.alone.is_none()
+    }
+
+    /// Whether calls that are too small for threads of most libraries go without [`held`](Blas::held).
+    #[inline]
+    pub(super) fn tiny_is_free(&self) -> bool {
+        self.0.tiny_is_free
     }
 
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.

@@ -17,11 +17,11 @@ impl Blas {
         }
     }
 
-    /// A call that is too small for anything else.
+    /// A call that is too small for threads of any library. That is for gemm and routines of levels 1 and 2 only: of the
+    /// others OpenBLAS gives some (syr2k, trmm, trsm) to threads from 2 x 2 on.
     #[inline]
     pub(super) fn tiny<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
-        // A library that bears one caller at a time is rare, and slow anyway.
-        if self.shares() {
+        if self.tiny_is_free() {
             Ok(call())
         } else {
             self.through(call)

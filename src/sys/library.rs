@@ -55,7 +55,10 @@ impl Library {
         } else {
             libc::RTLD_LOCAL
         };
-        open(path, libc::RTLD_LAZY | scope).map(|handle| Library {
+        // For good: the threads that it has started, or a library that it brings has, would go on in code that is gone.
+        // Debian's libgomp does not see to that itself.
+        let flags = libc::RTLD_LAZY | libc::RTLD_NODELETE | scope;
+        open(path, flags).map(|handle| Library {
             path: path.to_owned(),
             source: Source::Handle(handle),
         })

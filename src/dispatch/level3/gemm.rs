@@ -49,7 +49,7 @@ impl Blas {
         self.check("gemm", &[m, n, k, lda, ldb, ldc])?;
         // SAFETY: our caller's promise, handed on.
         unsafe {
-            if policy::tiny(m, n, k) {
+            if policy::tiny::<T>(m, n, k) {
                 let kernels = self.kernels::<T>();
                 self.tiny(|| {
                     kernels.gemm(transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);

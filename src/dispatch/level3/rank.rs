@@ -69,8 +69,8 @@ impl Blas {
         read: impl FnOnce() -> Option<Sum<T>>,
     ) -> Result<()> {
         let through = || own(n, 0);
-        if policy::tiny(n, n, k) {
-            return self.tiny(through);
+        if policy::tiny::<T>(n, n, k) {
+            return self.through(through);
         }
         let plan = read().filter(Sum::can_be_cut).and_then(|sum| {
             let depth = sum.depth * sum.terms.iter().flatten().count();

@@ -194,8 +194,8 @@ impl Blas {
         } else {
             n
         };
-        if policy::tiny(m, n, order) {
-            return self.tiny(through);
+        if policy::tiny::<T>(m, n, order) {
+            return self.through(through);
         }
         let plan = (|| {
             let left = letter(side, *b"LR")?;

@@ -182,8 +182,8 @@ impl Blas {
         } else {
             (n, m)
         };
-        if policy::tiny(order, order, free) {
-            return self.tiny(through);
+        if policy::tiny::<T>(order, order, free) {
+            return self.through(through);
         }
         let plan = (|| {
             let left = letter(side, *b"LR")?;

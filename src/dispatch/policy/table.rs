@@ -2,6 +2,7 @@
 //!
 //! Work is counted in pairs of a multiplication and an addition of real numbers.
 
+use crate::dispatch::scalar::Scalar;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What decides how the routines of a family are cut.
@@ -111,6 +112,12 @@ pub(super) fn table() -> &'static Table {
 
 /// Whether a call with these sizes is too small for anything but going through. Sizes that are no sizes are not tiny.
 #[inline]
-pub(crate) fn tiny(m: isize, n: isize, k: isize) -> bool {
-    m.saturating_mul(n).saturating_mul(k) <= table().tiny
+pub(crate) fn tiny<T: Scalar>(m: isize, n: isize, k: isize) -> bool {
+    let work = m.saturating_mul(n).saturating_mul(k);
+    let work = work.saturating_mul(if T::COMPLEX { 4 } else { 1 });
+    // A matrix by a vector is another matter: libraries take their gemv for it, which has threads sooner.
+    work <= table().tiny && (work <= VECTOR || m.min(n) > 1)
 }
+
+/// Up to so much work no library has threads for gemv.
+const VECTOR: isize = 2048;

@@ -73,6 +73,21 @@ impl Tuning {
         let Some(path) = file.path() else {
             return Ok(Tuning::default());
         };
+        // A cache that belongs to somebody else (HOME is often kept when the user changes) is as good as none: nobody
+        // asked for it.
+        let looked = path.metadata().and_then(|found| {
+            // Opening a FIFO waits for who writes to it.
+            if found.is_file() {
+                std::fs::File::open(&path).map(drop)
+            } else {
+                Ok(())
+            }
+        });
+        let denied =
+            looked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+        if denied && matches!(file, TuningFile::Cache) {
+            return Ok(Tuning::default());
+        }
         let Some(text) = read_text(&path)? else {
             if matches!(file, TuningFile::At(_)) {
                 tracing::warn!(path = %path.display(), "there is no such tuning: the built-in numbers hold");

@@ -31,7 +31,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Fewer sizes and shorter runs: some 10 seconds in place of a minute or two.
+    /// Fewer sizes and shorter runs: some 10 seconds in place of 40 or more.
     #[arg(long)]
     pub(crate) quick: bool,
 

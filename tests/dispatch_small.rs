@@ -1,5 +1,6 @@
 //! Calls that are too small to be shared: while a `Blas` lives, no library starts threads of its own for them, at whatever
-//! size. Of libraries whose setter reaches one thread only, since the others are held as a whole.
+//! size. Of libraries whose setter reaches one thread only, since the others are held as a whole; and of MKL where a thread
+//! has a number of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -233,4 +234,41 @@ fn the_library_starts_no_threads_for_calls_of_any_size() {
             assert!(!bad.is_empty(), "{key} never starts threads");
         });
     }
+}
+
+#[test]
+fn a_number_that_a_thread_gave_itself_is_not_for_kernels() {
+    let folder = mkl_folder();
+    let environment = [
+        ("LD_LIBRARY_PATH", folder.as_str()),
+        ("MKL_DYNAMIC", "FALSE"),
+        ("MKL_NUM_THREADS", "4"),
+    ];
+    let name = "a_number_that_a_thread_gave_itself_is_not_for_kernels";
+    in_own_process(name, &environment, || {
+        load_path(std::path::Path::new("libm.so.6"));
+        let mkl = load_path(&library("mkl-rt"));
+        // SAFETY: MKL, whose function has this type.
+        let (blas, set) = unsafe {
+            let set = mkl.get::<unsafe extern "C" fn(i32) -> i32>(b"MKL_Set_Num_Threads_Local");
+            (Blas::open(&library("mkl-rt")).unwrap(), set.unwrap())
+        };
+        // SAFETY: it may be given any number.
+        unsafe { set(4) };
+        let fill = || vec![0.25_f64; 500 * 500];
+        let mut operands = Operands {
+            a: fill(),
+            b: fill(),
+            c: fill(),
+        };
+        // The pool first, whose threads are not the library's.
+        rayon::broadcast(|_| ());
+        let (_, gemm) = routines::<f64>()[0];
+        let before = threads();
+        gemm(&blas, 500, &mut operands).unwrap();
+        assert_eq!(threads(), before);
+        // SAFETY: as above.
+        assert_eq!(unsafe { set(0) }, 4, "it has its number back");
+        drop(blas);
+    });
 }

@@ -68,7 +68,11 @@ pub struct Tables {
 /// How the library is held at one thread.
 enum Hold {
     /// It has no threads, or is held for the whole process.
-    Process { _guard: Option<ProcessGuard> },
+    Process {
+        _guard: Option<ProcessGuard>,
+        /// Of MKL: whoever gives a thread a number of its own goes before the one of the process, so it is asked each time.
+        own: Option<(Runtime, Plan)>,
+    },
     /// Its setter holds for the thread that calls it, so each thread is held while it is in a kernel.
     Thread(Plan),
 }
@@ -288,7 +292,13 @@ impl Blas {
             .as_ref()
             .map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
         let narrow = match &inner.hold {
-            Hold::Process { .. } => None,
+            Hold::Process { own: None, .. } => None,
+            Hold::Process {
+                own: Some((runtime, plan)),
+                ..
+            } => (runtime.num_threads() != Some(1))
+                .then(|| plan.limit_thread().ok())
+                .flatten(),
             // An error is that of a controller that is asked by itself: none is involved here.
             Hold::Thread(plan) => plan.limit_thread().ok(),
         };
@@ -325,7 +335,10 @@ unsafe fn load(path: &Path) -> Result<Library> {
 }
 
 impl Hold {
-    const NOTHING: Hold = Hold::Process { _guard: None };
+    const NOTHING: Hold = Hold::Process {
+        _guard: None,
+        own: None,
+    };
 
     fn of(runtime: &Runtime) -> Result<Self> {
         let only = runtimes().select(|other| other.filepath() == runtime.filepath());
@@ -339,6 +352,7 @@ impl Hold {
         }) {
             return Ok(Hold::Process {
                 _guard: Some(guard),
+                own: (runtime.internal_api() == "mkl").then(|| (runtime.clone(), plan)),
             });
         }
         drop(guard);

@@ -1,6 +1,6 @@
 //! Calls that are too small to be shared: while a `Blas` lives, no library starts threads of its own for them, at whatever
 //! size. Of libraries whose setter reaches one thread only, since the others are held as a whole; and of MKL where a thread
-//! has a number of its own.
+//! has a number of its own. And libraries without threads, which bear one caller at a time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@ mod common;
 
 use common::{in_own_process, library, load_path, mkl_folder};
 use num_complex::Complex;
+use std::time::{Duration, Instant};
 use threadctl::dispatch::{Blas, Scalar};
 
 const LIBRARIES: &[(&str, &[(&str, &str)])] = &[
@@ -270,5 +271,36 @@ fn a_number_that_a_thread_gave_itself_is_not_for_kernels() {
         // SAFETY: as above.
         assert_eq!(unsafe { set(0) }, 4, "it has its number back");
         drop(blas);
+    });
+}
+
+/// Serial OpenBLAS does not bear callers at the same time.
+#[test]
+fn callers_of_one_serial_library_take_turns_whatever_they_call_it_through() {
+    let name = "callers_of_one_serial_library_take_turns_whatever_they_call_it_through";
+    in_own_process(name, &[], || {
+        // SAFETY: OpenBLAS.
+        let [one, other] = [(); 2].map(|()| unsafe { Blas::open(&library("openblas-serial")) });
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let operands = |n: usize| Operands {
+            a: vec![0.25_f64; n * n],
+            b: vec![0.25_f64; n * n],
+            c: vec![0.25_f64; n * n],
+        };
+        let (_, gemm) = routines::<f64>()[0];
+        let (mut long, mut short) = (operands(2000), operands(4));
+        let begun = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                begun.wait();
+                gemm(&one, 2000, &mut long).unwrap();
+            });
+            begun.wait();
+            std::thread::sleep(Duration::from_millis(30));
+            let since = Instant::now();
+            gemm(&other, 4, &mut short).unwrap();
+            let waited = since.elapsed();
+            assert!(waited > Duration::from_millis(50), "{waited:?}");
+        });
     });
 }

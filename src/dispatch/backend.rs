@@ -46,14 +46,18 @@ struct Inner {
     /// Whether tiny calls need neither a guard nor a turn.
     tiny_is_free: bool,
     hold: Hold,
-    /// Taken around each kernel of a library that does not bear concurrent callers.
-    alone: Option<Mutex<()>>,
+    /// Whether the library does not bear concurrent callers: [`ALONE`] is taken around each kernel.
+    alone: bool,
     runtime: Option<Runtime>,
     /// What it is called in a tuning.
     name: Name,
     /// Last, so that everything above goes before it.
     library: Library,
 }
+
+/// Who is in a kernel of a library that does not bear concurrent callers. One for the process, since several [`Blas`] may be of
+/// one library.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The routines for each element type.
 #[doc(hidden)]
@@ -78,8 +82,8 @@ enum Hold {
 }
 
 /// What a kernel runs under.
-pub(super) struct Held<'blas> {
-    _alone: Option<MutexGuard<'blas, ()>>,
+pub(super) struct Held {
+    _alone: Option<MutexGuard<'static, ()>>,
     _narrow: Option<ThreadGuard>,
 }
 
@@ -188,13 +192,12 @@ impl Blas {
         };
         let alone = runtime
             .as_ref()
-            .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe)
-            .then(Mutex::default);
+            .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe);
         // MKL over TBB starts threads for products of 256 x 2 by 2 x 2; what bears one caller at a time is rare and slow.
         let mkl = runtime
             .as_ref()
             .is_some_and(|runtime| runtime.internal_api() == "mkl");
-        let tiny_is_free = cut && alone.is_none() && !(mkl && matches!(hold, Hold::Thread(_)));
+        let tiny_is_free = cut && !alone && !(mkl && matches!(hold, Hold::Thread(_)));
         let name = Name::of(runtime.as_ref(), library.path());
         let least = Tuning::in_force().least(&name);
         Ok(Blas(
@@ -275,7 +278,7 @@ impl Blas {
 
     /// Whether calls can be cut into tiles: not where the library bears one caller at a time.
     pub(super) fn shares(&self) -> bool {
-        self.0.cut && self.0.alone.is_none()
+        self.0.cut && !self.0.alone
     }
 
     /// Whether calls that are too small for threads of most libraries go without [`held`](Blas::held).
@@ -285,12 +288,11 @@ impl Blas {
     }
 
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
-    pub(super) fn held(&self) -> Held<'_> {
+    pub(super) fn held(&self) -> Held {
         let inner = &*self.0;
         let alone = inner
             .alone
-            .as_ref()
-            .map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
+            .then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
         let narrow = match &inner.hold {
             Hold::Process { own: None, .. } => None,
             Hold::Process {

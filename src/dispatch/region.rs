@@ -5,9 +5,11 @@
 //! region in each worker of its pool, which the worker makes and drops itself. So a worker is held by the regions of its own
 //! pool and by no others, in whatever order these end.
 //!
-//! Why a worker is held in time: a region asks every worker of its pool with `spawn_broadcast`, which waits for nobody. A
-//! worker takes work from another one only after it has emptied its own queue of broadcasts, so whatever reaches it
-//! from inside the region finds it held. What it had begun before the region, and the parts of that, run as they were.
+//! When a worker is held: a region asks every worker of its pool with `spawn_broadcast`, which waits for nobody. A worker
+//! looks at its own queue of broadcasts before it takes work from others, so it is held from the next time that it begins
+//! to look for work. Two things run as before: what it had begun before the region, with the parts of that; and one piece
+//! of work, if it was looking just when the region began and had already passed its queue. Who must not have that
+//! waits for the workers, where that cannot deadlock: `pool.broadcast(|_| ())` returns when all are held.
 
 use super::share::width;
 use crate::cores::Width;
@@ -76,7 +78,8 @@ pub struct Region<'pool> {
 
 /// Begins a region for the pool that this thread is in, or for the global pool.
 ///
-/// Never waits for the workers. BLAS libraries that are loaded later are not covered.
+/// Never waits for the workers: those of a library whose setter reaches one thread are held from the next time that they
+/// look for work. BLAS libraries that are loaded later are not covered.
 ///
 /// # Errors
 /// [`ErrorKind::NotHonoured`] when a loaded BLAS cannot be held at one thread; nothing is changed then.

@@ -43,7 +43,9 @@ static COUNTING: Counting = Counting;
 #[test]
 fn a_call_allocates_once() {
     tiles::on("a_call_allocates_once", "scipy-openblas32", |blas| {
-        let mut most = 0;
+        let before = ALLOCATIONS.get();
+        drop(std::hint::black_box(Box::new(0)));
+        assert_eq!(ALLOCATIONS.get() - before, 1, "they are counted");
         for case in ALL.into_iter().flat_map(Case::all::<f64>) {
             let case = Case {
                 shape: [40, 40, 40],
@@ -62,8 +64,6 @@ fn a_call_allocates_once() {
             // A call that takes milliseconds, on a busy machine, offers its tiles again: not most of them.
             let once = allocations.iter().filter(|&&count| count <= 1).count();
             assert!(once >= 5, "{case:?}: {allocations:?} allocations");
-            most = most.max(allocations.into_iter().max().unwrap_or_default());
         }
-        assert!(most >= 1, "offers are what is counted");
     });
 }

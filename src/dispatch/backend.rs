@@ -2,12 +2,12 @@
 //!
 //! Invariants: the library stays loaded while a [`Blas`] lives; a kernel that may use threads of its own runs only where
 //! the library's number is held at one, for the process where its setter reaches the process, else for the thread that
-//! calls ([`Blas::kernel`]); a library that does not bear concurrent callers has one at a time.
+//! calls ([`Blas::held`]); a library that does not bear concurrent callers has one at a time.
 
 use super::scalar::Scalar;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limit::{Limits, Plan, ProcessGuard, ThreadGuard};
+use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
 use crate::sys::blas::{Kernels, Naming, wide_integers};
 use crate::sys::library::Library;
@@ -346,40 +346,32 @@ impl Hold {
         let only = runtimes().select(|other| other.filepath() == runtime.filepath());
         let plan = Limits::new().all(1).plan(&only)?;
         let guard = plan.limit_process()?;
-        if guard.outcomes().iter().all(|outcome| {
-            outcome
-                .shortfall
-                .as_ref()
-                .is_none_or(|shortfall| shortfall.is_honoured())
-        }) {
+        if guard.outcomes().iter().all(Outcome::is_honoured) {
             return Ok(Hold::Process {
                 _guard: Some(guard),
                 own: (runtime.internal_api() == "mkl").then(|| (runtime.clone(), plan)),
             });
         }
         drop(guard);
-        let trial = plan.limit_thread()?;
-        if let Some(bad) = trial.outcomes().iter().find(|outcome| {
-            outcome
-                .shortfall
-                .as_ref()
-                .is_some_and(|shortfall| !shortfall.is_honoured())
-        }) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "{}: it cannot be held at one thread: {}",
-                    runtime.filepath().display(),
-                    bad.shortfall
-                        .as_ref()
-                        .map(ToString::to_string)
-                        .unwrap_or_default()
-                ),
-            ));
-        }
-        drop(trial);
+        all_hold(plan.limit_thread()?.outcomes(), ErrorKind::Unsupported)?;
         Ok(Hold::Thread(plan))
     }
+}
+
+/// Refuses limits of one thread of which some do not hold.
+pub(super) fn all_hold(outcomes: &[Outcome], kind: ErrorKind) -> Result<()> {
+    let Some(bad) = outcomes.iter().find(|outcome| !outcome.is_honoured()) else {
+        return Ok(());
+    };
+    let why = bad.shortfall.as_ref().map(ToString::to_string);
+    Err(Error::new(
+        kind,
+        format!(
+            "{}: it cannot be held at one thread: {}",
+            bad.runtime.filepath().display(),
+            why.unwrap_or_default()
+        ),
+    ))
 }
 
 impl fmt::Debug for Blas {

@@ -11,10 +11,11 @@
 //! of work, if it was looking just when the region began and had already passed its queue. Who must not have that
 //! waits for the workers, where that cannot deadlock: `pool.broadcast(|_| ())` returns when all are held.
 
+use super::backend::all_hold;
 use super::share::width;
 use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limit::{Limits, Outcome, Plan, ProcessGuard, Shortfall, ThreadGuard};
+use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::runtimes;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::RefCell;
@@ -121,16 +122,10 @@ impl<'pool> Region<'pool> {
         let blas = runtimes().select(|runtime| runtime.user_api() == "blas");
         let all = Limits::new().all(1);
         let process = all.plan(&blas)?.limit_process()?;
-        let honoured = |outcome: &Outcome| {
-            outcome
-                .shortfall
-                .as_ref()
-                .is_none_or(Shortfall::is_honoured)
-        };
         let left: Vec<_> = process
             .outcomes()
             .iter()
-            .filter(|outcome| !honoured(outcome))
+            .filter(|outcome| !outcome.is_honoured())
             .map(|outcome| outcome.runtime.filepath().to_owned())
             .collect();
         let threads = !left.is_empty();
@@ -138,21 +133,7 @@ impl<'pool> Region<'pool> {
         if threads {
             let left = blas.select(|runtime| left.iter().any(|path| path == runtime.filepath()));
             let left = all.plan(&left)?;
-            let trial = left.limit_thread()?;
-            if let Some(outcome) = trial.outcomes().iter().find(|outcome| !honoured(outcome)) {
-                return Err(Error::new(
-                    ErrorKind::NotHonoured,
-                    format!(
-                        "{}: it cannot be held at one thread: {}",
-                        outcome.runtime.filepath().display(),
-                        outcome
-                            .shortfall
-                            .as_ref()
-                            .map(ToString::to_string)
-                            .unwrap_or_default()
-                    ),
-                ));
-            }
+            all_hold(left.limit_thread()?.outcomes(), ErrorKind::NotHonoured)?;
             plan = Some(left);
         }
         {
@@ -177,7 +158,7 @@ impl<'pool> Region<'pool> {
     }
 
     /// What became of the limits for the whole process; those that only a guard in each thread can limit are told apart
-    /// by [`Shortfall::ThreadOnly`].
+    /// by [`Shortfall::ThreadOnly`](crate::Shortfall::ThreadOnly).
     ///
     /// ```
     /// let region = threadctl::dispatch::region()?;

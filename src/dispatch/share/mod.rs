@@ -2,8 +2,8 @@
 //!
 //! The protocol, with its proof sketch, is in this folder's README. `call.rs` hands tiles out, `slot.rs` is where
 //! helpers come and go, `mailbox.rs` keeps offers from piling up, `load.rs` counts who computes, `gate.rs` holds back
-//! callers that rayon does not know of, `place.rs` keeps helpers off their caller's CPU, `process.rs` begins anew after a
-//! fork; this file joins them to rayon.
+//! callers that rayon does not know of, `place.rs` keeps callers and helpers on different CPUs, `process.rs` begins anew
+//! after a fork; this file joins them to rayon.
 //!
 //! Invariants: a caller runs nothing but tiles of its own call between its entry and its return; a thread is counted
 //! once, however deep its calls; a thread that is in a tile takes up no offers.

@@ -13,3 +13,5 @@ mod command;
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 mod machine;
+#[path = "../../../../tests/common/sleeper.rs"]
+mod sleeper;

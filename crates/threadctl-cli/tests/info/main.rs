@@ -15,4 +15,6 @@ mod load;
 mod mapped;
 mod pid;
 mod python;
+#[path = "../../../../tests/common/sleeper.rs"]
+mod sleeper;
 mod threadpoolctl;

@@ -8,11 +8,12 @@
 )]
 
 mod common;
+#[path = "common/heard.rs"]
+mod heard;
 
 use common::{CASE, get, in_own_process, library, load};
-use std::fmt::Write as _;
+use heard::Heard;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
 use threadctl::config::{Logging, Scope, Settings};
 use threadctl::{ErrorKind, Limits, Shortfall, Workers};
 
@@ -220,47 +221,6 @@ fn the_log_of_a_program_without_a_subscriber_goes_to_standard_error() {
         &[("THREADCTL_LOG", "warn"), ("THREADCTL_LIMIT", "blas=1")],
     );
     assert!(slip.contains("did you mean THREADCTL_LIMITS?"), "{slip}");
-}
-
-/// A subscriber that keeps what it hears.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<String>>);
-
-impl tracing::Subscriber for Heard {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("threadctl")
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line<'a>(&'a mut String);
-        impl tracing::field::Visit for Line<'_> {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                let _ = write!(self.0, "{field}={value:?} ");
-            }
-        }
-        let mut text = self.0.lock().unwrap();
-        let _ = write!(text, "{} ", event.metadata().level());
-        event.record(&mut Line(&mut text));
-        text.push('\n');
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-impl Heard {
-    fn here() -> Heard {
-        let heard = Heard::default();
-        tracing::subscriber::set_global_default(heard.clone()).unwrap();
-        heard
-    }
-
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
 }
 
 #[test]

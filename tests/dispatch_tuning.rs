@@ -8,12 +8,13 @@
 )]
 
 mod common;
+#[path = "common/heard.rs"]
+mod heard;
 
 use common::{CASE, in_own_process, library};
-use std::fmt::Write as _;
+use heard::Heard;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
 use threadctl::ErrorKind;
 use threadctl::dispatch::tuning::{Family, Least, Tuning};
 use threadctl::dispatch::{Blas, simulate_cores};
@@ -167,14 +168,13 @@ fn the_name_is_three_words() {
 fn a_wrong_file_breaks_nothing_and_is_reported_once_unless_init_is_asked() {
     const TEST: &str = "a_wrong_file_breaks_nothing_and_is_reported_once_unless_init_is_asked";
     if is_child(TEST) {
-        let seen = Seen::default();
-        tracing::subscriber::set_global_default(seen.clone()).unwrap();
+        let heard = Heard::here();
         for _ in 0..3 {
             assert_eq!(*open().least(), Least::BUILT_IN);
         }
-        let said = seen.0.lock().unwrap().clone();
-        let of_file: Vec<_> = said.iter().filter(|text| text.contains("line 2")).collect();
-        assert_eq!(of_file.len(), 1, "{said:?}");
+        let said = heard.text();
+        let of_file = said.lines().filter(|text| text.contains("line 2"));
+        assert_eq!(of_file.count(), 1, "{said}");
         let error = threadctl::init().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         let file = std::env::var("THREADCTL_TUNING").unwrap();
@@ -190,36 +190,4 @@ fn a_wrong_file_breaks_nothing_and_is_reported_once_unless_init_is_asked() {
         "openblas 1 Zen dot 5\nopenblas 1 Zen dto 5\n",
     );
     child(TEST, &path);
-}
-
-/// The log, as text.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Seen {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("threadctl")
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = String::new();
-        event.record(
-            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                let _ = write!(text, "{field}={value:?} ");
-            },
-        );
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }

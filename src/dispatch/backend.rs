@@ -2,7 +2,8 @@
 //!
 //! Invariants: the library stays loaded while a [`Blas`] lives; a kernel that may use threads of its own runs only where
 //! the library's number is held at one, for the process where its setter reaches the process, else for the thread that
-//! calls ([`Blas::held`]); a library that does not bear concurrent callers has one at a time.
+//! calls ([`Blas::held`]); where that cannot be done the kernel runs all the same, and it is told; a library that does not
+//! bear concurrent callers has one at a time.
 
 use super::scalar::Scalar;
 use super::tuning::{Least, Name, Tuning};
@@ -14,6 +15,7 @@ use crate::sys::library::Library;
 use num_complex::Complex;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A BLAS library, and dispatch over its kernels. Clones share it; it may be used from any thread.
@@ -21,6 +23,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Its methods are the BLAS routines, for all four element types: matrices are column-major, flags are the letters of
 /// the reference BLAS (`b'N'`, `b'T'`, `b'C'`; `b'L'`, `b'R'`; `b'U'`, `b'L'`; `b'N'`, `b'U'`), and arguments mean what they
 /// mean there. While a `Blas` lives, the library itself uses one thread.
+///
+/// A library whose setter reaches the calling thread alone is held in each thread anew. That it can be is made sure of when
+/// it is opened, in the thread that opens it. Should it fail in another one later, the call is computed all the same,
+/// maybe by more threads: BLAS calls have no error for this. It is told once for each `Blas`, as a warning of `tracing`.
 ///
 /// ```
 /// use threadctl::dispatch::Blas;
@@ -46,6 +52,8 @@ struct Inner {
     /// Whether tiny calls need neither a guard nor a turn.
     tiny_is_free: bool,
     hold: Hold,
+    /// It was told that a thread could not be held.
+    told: AtomicBool,
     /// Whether the library does not bear concurrent callers: [`ALONE`] is taken around each kernel.
     alone: bool,
     runtime: Option<Runtime>,
@@ -206,6 +214,7 @@ impl Blas {
                 cut,
                 tiny_is_free,
                 hold,
+                told: AtomicBool::new(false),
                 alone,
                 runtime,
                 name,
@@ -299,10 +308,9 @@ impl Blas {
                 own: Some((runtime, plan)),
                 ..
             } => (runtime.num_threads() != Some(1))
-                .then(|| plan.limit_thread().ok())
+                .then(|| hold_thread(plan, &inner.told))
                 .flatten(),
-            // An error is that of a controller that is asked by itself: none is involved here.
-            Hold::Thread(plan) => plan.limit_thread().ok(),
+            Hold::Thread(plan) => hold_thread(plan, &inner.told),
         };
         Held {
             _alone: alone,
@@ -355,6 +363,33 @@ impl Hold {
         drop(guard);
         all_hold(plan.limit_thread()?.outcomes(), ErrorKind::Unsupported)?;
         Ok(Hold::Thread(plan))
+    }
+}
+
+/// Holds the calling thread at one, for work that is done whether it can be held or not; if not, that is told, unless `told`
+/// says that it was.
+pub(super) fn hold_thread(plan: &Plan, told: &AtomicBool) -> Option<ThreadGuard> {
+    let guard = plan.limit_thread();
+    if !guard.as_ref().is_ok_and(ThreadGuard::all_hold) {
+        tell(&guard, told);
+    }
+    guard.ok()
+}
+
+#[cold]
+fn tell(guard: &Result<ThreadGuard>, told: &AtomicBool) {
+    // Relaxed: it hands nothing over.
+    if told.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    const WHAT: &str = "BLAS calls of a thread are not held at one thread";
+    match guard {
+        Ok(guard) => {
+            for outcome in guard.outcomes().iter().filter(|it| !it.is_honoured()) {
+                tracing::warn!(%outcome, "{WHAT}");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "{WHAT}"),
     }
 }
 

@@ -11,7 +11,7 @@
 //! of work, if it was looking just when the region began and had already passed its queue. Who must not have that
 //! waits for the workers, where that cannot deadlock: `pool.broadcast(|_| ())` returns when all are held.
 
-use super::backend::all_hold;
+use super::backend::{all_hold, hold_thread};
 use super::share::width;
 use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +21,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The regions that are alive.
@@ -83,7 +83,8 @@ pub struct Region<'pool> {
 /// look for work. BLAS libraries that are loaded later are not covered.
 ///
 /// # Errors
-/// [`ErrorKind::NotHonoured`] when a loaded BLAS cannot be held at one thread; nothing is changed then.
+/// [`ErrorKind::NotHonoured`] when a loaded BLAS cannot be held at one thread; nothing is changed then. That is found out for
+/// this thread; since the workers are not waited for, one that cannot be held is told as a warning of `tracing`.
 ///
 /// ```
 /// use rayon::prelude::*;
@@ -152,7 +153,8 @@ impl<'pool> Region<'pool> {
         };
         if let Some(plan) = plan {
             let name = region.name;
-            region.everywhere(move || hold(name, &plan));
+            let told = AtomicBool::new(false);
+            region.everywhere(move || hold(name, &plan, &told));
         }
         Ok(region)
     }
@@ -219,8 +221,8 @@ fn held<R>(change: impl FnOnce(&mut Held) -> R) -> Option<R> {
 }
 
 /// Holds the calling thread for a region.
-fn hold(region: u64, plan: &Plan) {
-    let guard = plan.limit_thread().ok();
+fn hold(region: u64, plan: &Plan, told: &AtomicBool) {
+    let guard = hold_thread(plan, told);
     held(|held| held.regions.push((region, guard)));
 }
 
@@ -236,7 +238,7 @@ fn release(region: u64) {
 /// Holds a worker that is born, for the regions that are alive.
 fn be_born() {
     let plan = alive().plan.clone();
-    let guard = plan.and_then(|plan| plan.limit_thread().ok());
+    let guard = plan.and_then(|plan| hold_thread(&plan, &AtomicBool::new(false)));
     held(|held| held.born = guard);
 }
 

@@ -426,6 +426,13 @@ impl ThreadGuard {
         self.guard.outcomes()
     }
 
+    /// Whether all limits hold, as [`outcomes`](ThreadGuard::outcomes) tell at length: for who asks at each call of a kernel.
+    pub(crate) fn all_hold(&self) -> bool {
+        let plan = &self.guard.plan;
+        let side = plan.side(Scope::Thread);
+        !side.hopeless && plan.all_hold(side, &self.guard.held)
+    }
+
     /// The entries that mean no runtime that was loaded, as they were written.
     ///
     /// ```

@@ -25,24 +25,9 @@ const INCREMENTS: [(isize, isize); 7] =
     [(1, 1), (2, 1), (1, 3), (3, 2), (-1, 1), (1, -2), (-2, -3)];
 
 libraries! {
-    elementwise: |blas| {
-        elementwise::<f32>(blas);
-        elementwise::<f64>(blas);
-        elementwise::<Complex<f32>>(blas);
-        elementwise::<Complex<f64>>(blas);
-    };
-    reductions: |blas| {
-        reductions::<f32>(blas);
-        reductions::<f64>(blas);
-        reductions::<Complex<f32>>(blas);
-        reductions::<Complex<f64>>(blas);
-    };
-    special_values: |blas| {
-        special_values::<f32>(blas);
-        special_values::<f64>(blas);
-        special_values::<Complex<f32>>(blas);
-        special_values::<Complex<f64>>(blas);
-    };
+    elementwise: each_type!(elementwise);
+    reductions: each_type!(reductions);
+    special_values: each_type!(special_values);
     as_by_default: |blas| {
         Blas::simulate_small_tiles(false);
         for n in [8, 5000, 400_001] {

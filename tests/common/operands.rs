@@ -285,6 +285,19 @@ pub fn with_pool(path: &std::path::Path, test: impl FnOnce(&Blas) + Send) {
     pool.install(|| test(&blas));
 }
 
+/// What a generic function of `&Blas` does with all four element types.
+#[macro_export]
+macro_rules! each_type {
+    ($test:ident) => {
+        |blas: &Blas| {
+            $test::<f32>(blas);
+            $test::<f64>(blas);
+            $test::<Complex<f32>>(blas);
+            $test::<Complex<f64>>(blas);
+        }
+    };
+}
+
 /// A test for each library, in a process of its own: `libraries!(name, body)` where `body` takes a `&Blas`.
 #[macro_export]
 macro_rules! libraries {

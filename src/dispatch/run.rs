@@ -28,7 +28,13 @@ impl Blas {
         }
     }
 
-    /// A call that is not cut. Callers are not counted then: it is small, or nobody could help with it.
+    /// A call that is not cut, and whose caller is not counted: others neither wait for its core nor leave theirs to it.
+    ///
+    /// Most are small, and counting would cost more than it saves. Of the large ones, in a pool of one worker nobody could
+    /// help, and outside callers share that core by the kernel's scheduler as they would share a queue. Those with arguments
+    /// that BLAS forbids end in the library's error handler, which may be the program's own and leave by `longjmp` (R's
+    /// does); a count would never be put right. What remains are operands that overlap, and routines without factors
+    /// (alpha = 0): rare, and not known from those before the library has looked at them.
     #[inline(never)]
     pub(super) fn through<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
         let _held = self.held();

@@ -400,6 +400,37 @@ fn tiles_with_loops_of_rayon_do_not_pile_up_on_a_stack() {
     assert_eq!(deepest.load(SeqCst), 1);
 }
 
+/// The same where it is certain that an offer comes up: the tile itself asks rayon for other work, and the offer of its own call
+/// is all that there is.
+#[test]
+fn a_tile_that_comes_across_the_offer_of_its_own_call_takes_up_no_tiles() {
+    thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+    let _cores = cores(8);
+    let pool = pool("mine", 2);
+    within(60, "tiles that look for other work", || {
+        let (busy, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (deepest, offers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        pool.scope(|scope| {
+            scope.spawn(|_| {
+                busy.store(true, SeqCst);
+                until(|| done.load(SeqCst));
+            });
+            until(|| busy.load(SeqCst));
+            share(10, |_| {
+                DEPTH.set(DEPTH.get() + 1);
+                deepest.fetch_max(DEPTH.get(), SeqCst);
+                while rayon::yield_local() == Some(rayon::Yield::Executed) {
+                    offers.fetch_add(1, SeqCst);
+                }
+                DEPTH.set(DEPTH.get() - 1);
+            });
+            done.store(true, SeqCst);
+        });
+        assert!(offers.load(SeqCst) > 0, "no offer came up");
+        assert_eq!(deepest.load(SeqCst), 1);
+    });
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "Miri has no clock of CPU time")]
 fn a_caller_that_waits_sleeps() {

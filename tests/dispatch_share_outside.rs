@@ -5,9 +5,10 @@
 #[path = "common/watch.rs"]
 mod watch;
 
+use rayon::ThreadPoolBuilder;
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use threadctl::dispatch::{share, width};
@@ -38,6 +39,40 @@ fn workers_of_the_global_pool_help() {
                 HashSet::from(["global".to_owned()])
             );
         }
+    });
+}
+
+/// What a thread offered to a pool of its own is of no use to the next thread, whose helpers are in the global one.
+#[test]
+fn a_thread_that_ends_leaves_no_offer_of_its_own_pool_to_the_next() {
+    let _cores = cores(8);
+    within(120, "waiting for a helper", || {
+        let [busy, ends] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (begun, end) = (Arc::clone(&busy), Arc::clone(&ends));
+        let owner = thread::spawn(move || {
+            // It is a worker itself, and the other one does not come to its offer.
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(2)
+                .use_current_thread()
+                .build()
+                .unwrap();
+            pool.spawn(move || {
+                begun.store(true, SeqCst);
+                until(|| end.load(SeqCst));
+            });
+            until(|| busy.load(SeqCst));
+            share(2, |_| ());
+        });
+        owner.join().unwrap();
+        let next = thread::spawn(|| {
+            let inside = AtomicUsize::new(0);
+            share(2, |_| {
+                inside.fetch_add(1, SeqCst);
+                until(|| inside.load(SeqCst) == 2);
+            });
+        });
+        next.join().unwrap();
+        ends.store(true, SeqCst);
     });
 }
 

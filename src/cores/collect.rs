@@ -289,18 +289,15 @@ fn sharers(
         return 1;
     };
     let size = ranks.size.count;
-    let whole = if ranks.size.launcher == "Slurm" {
-        // Slurm's daemon is not confined to the job.
-        let node = launched.node.iter().find(|told| told.launcher == "Slurm");
-        node.map(|told| told.count)
-    } else {
-        launcher::launcher_cpus(system, process, ranks.size.variable)
-            .map(|cpus| online_part(system, cpus).count())
-    };
-    let online = || parsed(system, ONLINE, |text| Some(text)).map_or(0, |cpus| cpus.count());
-    // What all ranks share is no more than the job has here, wherever their launcher itself may run.
+    // Where the launcher itself may run; Slurm's daemon is not confined to the job.
+    let launcher = (ranks.size.launcher != "Slurm")
+        .then(|| launcher::launcher_cpus(system, process, ranks.size.variable))
+        .flatten()
+        .map(|cpus| online_part(system, cpus).count());
     let job = launched.node.iter().map(|told| told.count).min();
-    let whole = whole.unwrap_or_else(online).min(job.unwrap_or(u32::MAX));
+    // What all ranks share is no more than either.
+    let online = || parsed(system, ONLINE, |text| Some(text)).map_or(0, |cpus| cpus.count());
+    let whole = launcher.into_iter().chain(job).min().unwrap_or_else(online);
     let sharers = launcher::sharers(size, allowed.count(), whole);
     if sharers < size {
         notes.push(format!(

@@ -39,42 +39,12 @@ const ORDERS: [usize; 9] = [1, 8, 16, 17, 63, 64, 65, 130, 581];
 const INCREMENTS: [(isize, isize); 4] = [(1, 1), (2, 3), (-1, 2), (3, -2)];
 
 libraries! {
-    gemv: |blas| {
-        gemv::<f32>(blas);
-        gemv::<f64>(blas);
-        gemv::<Complex<f32>>(blas);
-        gemv::<Complex<f64>>(blas);
-    };
-    ger: |blas| {
-        ger::<f32>(blas);
-        ger::<f64>(blas);
-        ger::<Complex<f32>>(blas);
-        ger::<Complex<f64>>(blas);
-    };
-    hemv: |blas| {
-        hemv::<f32>(blas);
-        hemv::<f64>(blas);
-        hemv::<Complex<f32>>(blas);
-        hemv::<Complex<f64>>(blas);
-    };
-    her: |blas| {
-        her::<f32>(blas);
-        her::<f64>(blas);
-        her::<Complex<f32>>(blas);
-        her::<Complex<f64>>(blas);
-    };
-    triangular: |blas| {
-        triangular::<f32>(blas);
-        triangular::<f64>(blas);
-        triangular::<Complex<f32>>(blas);
-        triangular::<Complex<f64>>(blas);
-    };
-    special_values: |blas| {
-        special_values::<f32>(blas);
-        special_values::<f64>(blas);
-        special_values::<Complex<f32>>(blas);
-        special_values::<Complex<f64>>(blas);
-    };
+    gemv: each_type!(gemv);
+    ger: each_type!(ger);
+    hemv: each_type!(hemv);
+    her: each_type!(her);
+    triangular: each_type!(triangular);
+    special_values: each_type!(special_values);
     as_by_default: |blas| {
         Blas::simulate_small_tiles(false);
         one_gemv::<f64>(blas, b'N', (1031, 701), (1, 1), 0.5);
@@ -496,4 +466,32 @@ fn special_values<T: Number>(blas: &Blas) {
         });
         assert!(got.bytes() == y.bytes(), "gemv {m} {n}");
     }
+}
+
+/// Nothing of a matrix is looked at where alpha is 0, so its columns may be farther apart than memory is large.
+#[test]
+fn matrices_larger_than_memory_are_for_the_library() {
+    const TEST: &str = "matrices_larger_than_memory_are_for_the_library";
+    common::in_own_process(TEST, &[], || {
+        operands::with_pool(&common::library("scipy-openblas64"), |blas| {
+            Blas::simulate_small_tiles(false);
+            const N: isize = 900;
+            let x = vec![1.0; N as usize];
+            let mut y = vec![1.0; (N * N) as usize];
+            let (x, y) = (x.as_ptr(), y.as_mut_ptr());
+            for ld in [isize::MAX, isize::MAX / 8, isize::MAX / 256] {
+                // SAFETY: nothing of A is looked at, nor of B; y is a vector, or a matrix, of these sizes.
+                unsafe {
+                    blas.ger(N, N, 0.0, x, 1, x, 1, y, ld).unwrap();
+                    blas.ger(N, N, 0.0, x, ld, x, 1, y, N).unwrap();
+                    blas.gemv(b'N', N, N, 0.0, x, ld, x, 1, 1.0, y, 1).unwrap();
+                    blas.gemm(b'N', b'N', N, N, N, 0.0, x, ld, x, ld, 1.0, y, N)
+                        .unwrap();
+                }
+            }
+            // SAFETY: as many elements.
+            let y = unsafe { std::slice::from_raw_parts(y, (N * N) as usize) };
+            assert!(y.iter().all(|&value| value == 1.0));
+        });
+    });
 }

@@ -8,6 +8,7 @@ mod grid;
 mod level1;
 mod level2;
 mod level3;
+mod matrix;
 mod policy;
 mod ptr;
 mod region;

@@ -16,18 +16,20 @@ pub(super) struct Strided<T> {
 }
 
 impl<T> Strided<T> {
-    /// A vector that is only read; `None` for one without elements or increment.
+    /// A vector that is only read; `None` for one without elements or increment, or larger than memory can be.
     pub fn input(start: *const T, len: usize, inc: isize) -> Option<Self> {
         Strided::output(start.cast_mut(), len, inc)
     }
 
     /// A vector that is written to; `None` as above.
     pub fn output(start: *mut T, len: usize, inc: isize) -> Option<Self> {
-        (len > 0 && inc != 0).then_some(Strided {
+        let vector = Strided {
             start: Shared::output(start),
             len,
             inc,
-        })
+        };
+        let bytes = |elements: usize| elements.saturating_mul(size_of::<T>());
+        (len > 0 && inc != 0 && isize::try_from(bytes(vector.span().1)).is_ok()).then_some(vector)
     }
 
     /// How many elements there are.
@@ -107,6 +109,10 @@ mod tests {
             }
         }
         assert!(Strided::input(memory.as_ptr(), 10, 0).is_none());
+        assert!(Strided::input(memory.as_ptr(), 1, isize::MIN).is_some());
+        for inc in [isize::MAX, isize::MIN, isize::MAX / 8] {
+            assert!(Strided::input(memory.as_ptr(), 2, inc).is_none(), "{inc}");
+        }
         assert!(Strided::input(memory.as_ptr(), 0, 1).is_none());
     }
 

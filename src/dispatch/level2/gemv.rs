@@ -1,8 +1,9 @@
 //! gemv: tiles have a part of y, or where y is short a part of the sums.
 
-use super::{Block, Matrix, add_copies};
+use super::{Block, add_copies};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::Trans;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::vector::{self as policy, Product, Routine};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
@@ -53,14 +54,14 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, m, n, lda)?;
+            let (a, shape) = Matrix::given(a, [m, n], lda)?;
             let t = Trans::read(trans)?;
-            let (rows, cols) = t.stored(a.rows, a.cols);
+            let (rows, cols) = t.stored(shape[0], shape[1]);
             let (x, y) = (
                 Strided::input(x, cols, incx)?,
                 Strided::output(y, rows, incy)?,
             );
-            if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
+            if alpha == T::ZERO || !y.apart_from([a.memory(shape), x.span()]) {
                 return None;
             }
             let cut = self.shared(|pool| policy::gemv::<T>(t, (rows, cols), pool))?;

@@ -1,7 +1,7 @@
 //! ger, geru, gerc: tiles are parts of A.
 
-use super::Matrix;
 use crate::dispatch::backend::Blas;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
@@ -132,15 +132,13 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, m, n, lda)?;
-            let (x, y) = (
-                Strided::input(x, a.rows, incx)?,
-                Strided::input(y, a.cols, incy)?,
-            );
-            if !x.apart_from([a.span()]) || !y.apart_from([a.span()]) {
+            let (a, [m, n]) = Matrix::given(a.cast_const(), [m, n], lda)?;
+            let (x, y) = (Strided::input(x, m, incx)?, Strided::input(y, n, incy)?);
+            let memory = a.memory([m, n]);
+            if alpha == T::ZERO || !x.apart_from([memory]) || !y.apart_from([memory]) {
                 return None;
             }
-            let grid = self.shared(|pool| policy::ger::<T>(a.rows, a.cols, pool))?;
+            let grid = self.shared(|pool| policy::ger::<T>(m, n, pool))?;
             Some((grid, a, x, y))
         })();
         let Some((grid, a, x, y)) = plan else {
@@ -149,8 +147,9 @@ impl Blas {
         let size = Routine::Ger.size::<T>(elements);
         self.tiles_of(size, grid.tiles(), &|tile| {
             let (rows, cols) = grid.tile(tile);
-            // SAFETY: a part of A that no other tile has.
-            let (x, y, a) = unsafe { (x.part(&rows), y.part(&cols), a.at(rows.start, cols.start)) };
+            // SAFETY: as long as the tile, which is a part of A that no other one has.
+            let (x, y) = unsafe { (x.part(&rows), y.part(&cols)) };
+            let a = a.from(rows.start, cols.start).ptr_mut();
             kernel((rows.len() as isize, cols.len() as isize), x, y, a);
         });
         Ok(())

@@ -1,10 +1,11 @@
 //! symv, hemv: tiles are strips of columns of the triangle that is stored. Each element beside the diagonal is used twice,
 //! for its own place and for its mirror image, while it is in the cache.
 
-use super::{Block, Matrix, add_copies};
+use super::{Block, add_copies};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter};
 use crate::dispatch::grid::Cut;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
@@ -92,17 +93,14 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, n, n, lda)?;
+            let (a, [n, _]) = Matrix::given(a, [n, n], lda)?;
             let upper = letter(uplo, [b'U', b'L'])?;
-            let (x, y) = (
-                Strided::input(x, a.rows, incx)?,
-                Strided::output(y, a.rows, incy)?,
-            );
-            if alpha == T::ZERO || !y.apart_from([a.span(), x.span()]) {
+            let (x, y) = (Strided::input(x, n, incx)?, Strided::output(y, n, incy)?);
+            if alpha == T::ZERO || !y.apart_from([a.memory([n, n]), x.span()]) {
                 return None;
             }
             let strips =
-                self.shared(|pool| policy::triangle::<T>(Routine::Hemv, a.rows, upper, pool))?;
+                self.shared(|pool| policy::triangle::<T>(Routine::Hemv, n, upper, pool))?;
             let block = |flag, trans| Block {
                 kernels,
                 a,
@@ -183,14 +181,14 @@ impl<T: Scalar> Triangle<'_, T> {
         let (a, inc) = (&self.stored.a, self.x.inc());
         // SAFETY: a block on the diagonal, and the same elements of x and y.
         unsafe {
-            let (on, x) = (a.at(cols.start, cols.start), self.x.part(cols));
-            let (n, ld, y) = (cols.len() as isize, a.ld as isize, y.add(cols.start));
+            let (on, x) = (a.from(cols.start, cols.start).ptr(), self.x.part(cols));
+            let (n, ld, y) = (cols.len() as isize, a.ld(), y.add(cols.start));
             (self.stored.kernels).hemv(self.uplo, n, self.alpha, on, ld, x, inc, T::ONE, y, 1);
         }
         let beside = if self.upper {
             0..cols.start
         } else {
-            cols.end..a.rows
+            cols.end..self.x.len()
         };
         for start in cols.clone().step_by(policy::MIRRORED_COLUMNS) {
             let few = start..cols.end.min(start + policy::MIRRORED_COLUMNS);

@@ -1,8 +1,8 @@
 //! syr, her: tiles are strips of the triangle, a triangle on the diagonal and a rectangle beside it.
 
-use super::Matrix;
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::letter;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::strided::Strided;
@@ -75,14 +75,13 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, n, n, lda)?;
-            let x = Strided::input(x, a.rows, incx)?;
+            let (a, [n, _]) = Matrix::given(a.cast_const(), [n, n], lda)?;
+            let x = Strided::input(x, n, incx)?;
             let upper = letter(uplo, [b'U', b'L'])?;
-            if T::of_real(alpha) == T::ZERO || !x.apart_from([a.span()]) {
+            if T::of_real(alpha) == T::ZERO || !x.apart_from([a.memory([n, n])]) {
                 return None;
             }
-            let strips =
-                self.shared(|pool| policy::triangle::<T>(Routine::Her, a.rows, upper, pool))?;
+            let strips = self.shared(|pool| policy::triangle::<T>(Routine::Her, n, upper, pool))?;
             Some((strips, upper, a, x))
         })();
         let Some((strips, upper, a, x)) = plan else {
@@ -94,23 +93,16 @@ impl Blas {
             let rows = if upper {
                 0..cols.start
             } else {
-                cols.end..a.rows
+                cols.end..x.len()
             };
             let (m, n) = (rows.len() as isize, cols.len() as isize);
             // SAFETY: columns of the triangle that no other tile has.
             unsafe {
                 let right = x.part(&cols);
-                kernels.her(
-                    uplo,
-                    n,
-                    alpha,
-                    right,
-                    incx,
-                    a.at(cols.start, cols.start),
-                    lda,
-                );
+                let on = a.from(cols.start, cols.start).ptr_mut();
+                kernels.her(uplo, n, alpha, right, incx, on, lda);
                 if m > 0 {
-                    let (left, to) = (x.part(&rows), a.at(rows.start, cols.start));
+                    let (left, to) = (x.part(&rows), a.from(rows.start, cols.start).ptr_mut());
                     kernels.gerc(m, n, T::of_real(alpha), left, incx, right, incx, to, lda);
                 }
             }

@@ -8,53 +8,13 @@ mod her;
 mod trmv;
 mod trsv;
 
-use super::check::{Trans, positive};
-use super::ptr::Shared;
+use super::check::{Trans, letter};
+use super::matrix::Matrix;
 use super::scalar::Scalar;
 use super::strided::Strided;
 use super::workspace::Workspace;
 use crate::sys::blas::Kernels;
 use std::ops::Range;
-
-/// A matrix in column-major order, with its leading dimension.
-#[derive(Debug, Clone, Copy)]
-struct Matrix<T> {
-    start: Shared<T>,
-    rows: usize,
-    cols: usize,
-    ld: usize,
-}
-
-impl<T: Scalar> Matrix<T> {
-    /// A matrix as BLAS is given it; `None` for one that it does not take, or that has no elements.
-    fn new(start: *const T, rows: isize, cols: isize, ld: isize) -> Option<Self> {
-        let [rows, cols, ld] = positive([rows, cols, ld])?;
-        (ld >= rows).then_some(Matrix {
-            start: Shared::output(start.cast_mut()),
-            rows,
-            cols,
-            ld,
-        })
-    }
-
-    /// Where the element is.
-    ///
-    /// # Safety
-    /// It is in the matrix, which is as large as was said.
-    unsafe fn at(&self, row: usize, col: usize) -> *mut T {
-        // SAFETY: our caller's promise.
-        unsafe { self.start.at_mut(row + col * self.ld) }
-    }
-
-    /// What it takes of memory.
-    fn span(&self) -> (*const T, usize) {
-        // SAFETY: the beginning of it.
-        (
-            unsafe { self.start.at(0) },
-            (self.ld * (self.cols - 1)).saturating_add(self.rows),
-        )
-    }
-}
 
 /// A part of op(A), by which kernels multiply.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +24,39 @@ struct Block<'kernels, T> {
     /// As BLAS is given it, and what it means.
     flag: u8,
     trans: Trans,
+}
+
+/// The operands of trmv and trsv.
+struct Triangular<'kernels, T> {
+    block: Block<'kernels, T>,
+    /// Whether its upper triangle counts, as it is taken.
+    upper: bool,
+    x: Strided<T>,
+}
+
+impl<'kernels, T: Scalar> Triangular<'kernels, T> {
+    /// As BLAS is given them; `None` for those that tiles do not stand for.
+    fn read(
+        kernels: &'kernels Kernels<T>,
+        [uplo, flag, diag]: [u8; 3],
+        n: isize,
+        (a, lda): (*const T, isize),
+        (x, incx): (*mut T, isize),
+    ) -> Option<Self> {
+        let (a, [n, _]) = Matrix::given(a, [n, n], lda)?;
+        let trans = Trans::read(flag)?;
+        let upper = letter(uplo, *b"UL")? == (trans == Trans::No);
+        letter(diag, *b"UN")?;
+        let x = Strided::output(x, n, incx)?;
+        let block = Block {
+            kernels,
+            a,
+            flag,
+            trans,
+        };
+        x.apart_from([a.memory([n, n])])
+            .then_some(Triangular { block, upper, x })
+    }
 }
 
 impl<T: Scalar> Block<'_, T> {
@@ -91,8 +84,8 @@ impl<T: Scalar> Block<'_, T> {
                 m as isize,
                 n as isize,
                 alpha,
-                self.a.at(row, col),
-                self.a.ld as isize,
+                self.a.from(row, col).ptr(),
+                self.a.ld(),
                 x,
                 incx,
                 beta,

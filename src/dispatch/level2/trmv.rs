@@ -1,11 +1,9 @@
 //! trmv: tiles have parts of the result; what they multiply is a copy of x, since the result replaces it.
 
-use super::{Block, Matrix};
+use super::Triangular;
 use crate::dispatch::backend::Blas;
-use crate::dispatch::check::{Trans, letter};
 use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::scalar::Scalar;
-use crate::dispatch::strided::Strided;
 use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 
@@ -46,25 +44,13 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, n, n, lda)?;
-            let t = Trans::read(trans)?;
-            let upper = letter(uplo, [b'U', b'L'])? == (t == Trans::No);
-            letter(diag, [b'U', b'N'])?;
-            let x = Strided::output(x, a.rows, incx)?;
-            if !x.apart_from([a.span()]) {
-                return None;
-            }
+            let call = Triangular::read(kernels, [uplo, trans, diag], n, (a, lda), (x, incx))?;
+            let (n, upper) = (call.x.len(), call.upper);
             let strips =
-                self.shared(|pool| policy::triangle::<T>(Routine::Trmv, a.rows, !upper, pool))?;
-            let block = Block {
-                kernels,
-                a,
-                flag: trans,
-                trans: t,
-            };
-            Some((strips, upper, block, x))
+                self.shared(|pool| policy::triangle::<T>(Routine::Trmv, n, !upper, pool))?;
+            Some((strips, call))
         })();
-        let Some((strips, upper, block, x)) = plan else {
+        let Some((strips, Triangular { block, upper, x })) = plan else {
             return self.through(through);
         };
         let size = Routine::Trmv.size::<T>(elements);
@@ -84,7 +70,7 @@ impl Blas {
             };
             // SAFETY: a part of x that no other tile has; nobody writes to the copy.
             unsafe {
-                let (on, to) = (block.a.at(rows.start, rows.start), x.part(&rows));
+                let (on, to) = (block.a.from(rows.start, rows.start).ptr(), x.part(&rows));
                 kernels.trmv(uplo, trans, diag, rows.len() as isize, on, lda, to, incx);
                 let rest = (before.at(cols.start), 1);
                 block.gemv((&rows, &cols), T::ONE, rest, T::ONE, (to, incx));

@@ -1,8 +1,7 @@
 //! trsv: the unknowns of a block on the diagonal are solved for, then tiles tell those that remain.
 
-use super::{Block, Matrix};
+use super::Triangular;
 use crate::dispatch::backend::Blas;
-use crate::dispatch::check::{Trans, letter};
 use crate::dispatch::policy::vector::{self as policy, Routine};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::share::width;
@@ -46,24 +45,11 @@ impl Blas {
             return done;
         }
         let plan = (|| {
-            let a = Matrix::new(a, n, n, lda)?;
-            let t = Trans::read(trans)?;
-            let upper = letter(uplo, [b'U', b'L'])? == (t == Trans::No);
-            letter(diag, [b'U', b'N'])?;
-            let x = Strided::output(x, a.rows, incx)?;
-            if !x.apart_from([a.span()]) {
-                return None;
-            }
-            let blocks = self.shared(|pool| policy::trsv::<T>(a.rows, pool))?;
-            let block = Block {
-                kernels,
-                a,
-                flag: trans,
-                trans: t,
-            };
-            Some((blocks, upper, block, x))
+            let call = Triangular::read(kernels, [uplo, trans, diag], n, (a, lda), (x, incx))?;
+            let blocks = self.shared(|pool| policy::trsv::<T>(call.x.len(), pool))?;
+            Some((blocks, call))
         })();
-        let Some((blocks, upper, block, x)) = plan else {
+        let Some((blocks, Triangular { block, upper, x })) = plan else {
             return self.through(through);
         };
         let width = width();
@@ -82,7 +68,10 @@ impl Blas {
             // SAFETY: a block on the diagonal, and its unknowns.
             let from = unsafe {
                 let _held = self.held();
-                let (on, from) = (block.a.at(solved.start, solved.start), x.part(&solved));
+                let (on, from) = (
+                    block.a.from(solved.start, solved.start).ptr(),
+                    x.part(&solved),
+                );
                 kernels.trsv(uplo, trans, diag, size, on, lda, from, incx);
                 Strided::input(from, solved.len(), incx)
             };

@@ -1,9 +1,10 @@
 //! Many products of one shape: groups of them are tiles, and where they are few and large each is cut as well.
 
 use super::gemm::Factors;
-use super::operand::{Matrix, Op};
+use super::operand::Op;
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, positive};
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy;
 use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;

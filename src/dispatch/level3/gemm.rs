@@ -1,9 +1,10 @@
 //! gemm: tiles of C are products of rows of op(A) and columns of op(B).
 
-use super::operand::{Matrix, Op, product};
+use super::operand::{Op, product};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, positive};
 use crate::dispatch::grid::Grid;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy;
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;

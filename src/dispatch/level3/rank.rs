@@ -3,8 +3,9 @@
 //! Blocks on the diagonal are computed by the routine's own kernel, which leaves the other triangle alone; rectangles
 //! beside them by one or two calls of gemm.
 
-use super::operand::{Matrix, Op, product};
+use super::operand::{Op, product};
 use crate::dispatch::backend::Blas;
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::{self, Part};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;

@@ -1,9 +1,10 @@
 //! syrk, herk, syr2k, her2k and gemmt: the calls of the family of `rank.rs`.
 
-use super::operand::{Matrix, Op, product};
+use super::operand::{Op, product};
 use super::rank::{Sum, Term};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter, positive};
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,8 +1,9 @@
 //! symm and hemm: a tile of C is the routine's own kernel on a block of A's diagonal, and gemm with what of A is beside it.
 
-use super::operand::{Matrix, Op, around, product};
+use super::operand::{Op, around, product};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter, positive};
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy;
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;

@@ -2,9 +2,10 @@
 //! Where these are too few, blocks of the triangle follow each other, and what each does to the rest of B is a product
 //! that is cut.
 
-use super::operand::{Matrix, Op, product};
+use super::operand::{Op, product};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter, positive};
+use crate::dispatch::matrix::Matrix;
 use crate::dispatch::policy::{self, Size, Substitution};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;

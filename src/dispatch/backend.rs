@@ -10,7 +10,7 @@ use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
-use crate::sys::blas::{Kernels, Naming, wide_integers};
+use crate::sys::blas::{Element, Kernels, Naming, wide_integers};
 use crate::sys::library::Library;
 use num_complex::Complex;
 use std::fmt;
@@ -67,14 +67,36 @@ struct Inner {
 /// one library.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The routines for each element type.
-#[doc(hidden)]
+/// The routines for each element type. Public in name only: nobody outside can get at it, nor at [`Listed`].
 #[derive(Debug)]
 pub struct Tables {
-    pub(super) s: Kernels<f32>,
-    pub(super) d: Kernels<f64>,
-    pub(super) c: Kernels<Complex<f32>>,
-    pub(super) z: Kernels<Complex<f64>>,
+    s: Kernels<f32>,
+    d: Kernels<f64>,
+    c: Kernels<Complex<f32>>,
+    z: Kernels<Complex<f64>>,
+}
+
+/// An element type that has its routines in the tables: what makes [`Scalar`] a closed set.
+pub trait Listed: Element {
+    /// Its routines.
+    fn kernels(tables: &Tables) -> &Kernels<Self>;
+}
+
+macro_rules! listed {
+    ($($type:ty: $table:ident,)*) => {$(
+        impl Listed for $type {
+            fn kernels(tables: &Tables) -> &Kernels<Self> {
+                &tables.$table
+            }
+        }
+    )*};
+}
+
+listed! {
+    f32: s,
+    f64: d,
+    Complex<f32>: c,
+    Complex<f64>: z,
 }
 
 /// How the library is held at one thread.

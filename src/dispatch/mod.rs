@@ -23,8 +23,6 @@ mod workspace;
 use std::ops::Range;
 
 pub use backend::Blas;
-#[doc(hidden)]
-pub use backend::Tables;
 pub use region::{Pool, Region, region, region_in};
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};

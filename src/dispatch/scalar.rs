@@ -1,7 +1,7 @@
 //! The four element types, as dispatch needs them.
 
-use super::backend::Tables;
-use crate::sys::blas::{Element, Kernels};
+use super::backend::Listed;
+use crate::sys::blas::Element;
 use num_complex::Complex;
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -14,6 +14,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 /// ```
 pub trait Scalar:
     Element<Real: PartialOrd + Debug + Send + Sync>
+    + Listed
     + Send
     + Sync
     + Debug
@@ -40,12 +41,10 @@ pub trait Scalar:
     fn abs1(self) -> Self::Real;
     /// The complex number with that real part.
     fn of_real(real: Self::Real) -> Self;
-    #[doc(hidden)]
-    fn kernels(tables: &Tables) -> &Kernels<Self>;
 }
 
 macro_rules! real {
-    ($type:ty, $table:ident) => {
+    ($type:ty) => {
         impl Scalar for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -61,15 +60,12 @@ macro_rules! real {
             fn of_real(real: Self) -> Self {
                 real
             }
-            fn kernels(tables: &Tables) -> &Kernels<Self> {
-                &tables.$table
-            }
         }
     };
 }
 
 macro_rules! complex {
-    ($real:ty, $table:ident) => {
+    ($real:ty) => {
         impl Scalar for Complex<$real> {
             const ZERO: Self = Complex::new(0.0, 0.0);
             const ONE: Self = Complex::new(1.0, 0.0);
@@ -85,14 +81,11 @@ macro_rules! complex {
             fn of_real(real: $real) -> Self {
                 Complex::new(real, 0.0)
             }
-            fn kernels(tables: &Tables) -> &Kernels<Self> {
-                &tables.$table
-            }
         }
     };
 }
 
-real!(f32, s);
-real!(f64, d);
-complex!(f32, c);
-complex!(f64, z);
+real!(f32);
+real!(f64);
+complex!(f32);
+complex!(f64);

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
 use crate::sys::blas::{Element, Kernels, Naming, wide_integers};
+use crate::sys::lapack::Lapack;
 use crate::sys::library::Library;
 use num_complex::Complex;
 use std::fmt;
@@ -74,12 +75,24 @@ pub struct Tables {
     d: Kernels<f64>,
     c: Kernels<Complex<f32>>,
     z: Kernels<Complex<f64>>,
+    lapack: LapackTables,
+}
+
+/// The routines of LAPACK that the library has, for each element type.
+#[derive(Debug)]
+struct LapackTables {
+    s: Lapack<f32>,
+    d: Lapack<f64>,
+    c: Lapack<Complex<f32>>,
+    z: Lapack<Complex<f64>>,
 }
 
 /// An element type that has its routines in the tables: what makes [`Scalar`] a closed set.
 pub trait Listed: Element {
     /// Its routines.
     fn kernels(tables: &Tables) -> &Kernels<Self>;
+    /// Those of LAPACK.
+    fn lapack(tables: &Tables) -> &Lapack<Self>;
 }
 
 macro_rules! listed {
@@ -87,6 +100,9 @@ macro_rules! listed {
         impl Listed for $type {
             fn kernels(tables: &Tables) -> &Kernels<Self> {
                 &tables.$table
+            }
+            fn lapack(tables: &Tables) -> &Lapack<Self> {
+                &tables.lapack.$table
             }
         }
     )*};
@@ -203,6 +219,12 @@ impl Blas {
                 d: Kernels::find(&library, naming, wide).map_err(lacks)?,
                 c: Kernels::find(&library, naming, wide).map_err(lacks)?,
                 z: Kernels::find(&library, naming, wide).map_err(lacks)?,
+                lapack: LapackTables {
+                    s: Lapack::find(&library, naming, wide),
+                    d: Lapack::find(&library, naming, wide),
+                    c: Lapack::find(&library, naming, wide),
+                    z: Lapack::find(&library, naming, wide),
+                },
             }
         };
         let origin = library
@@ -305,6 +327,11 @@ impl Blas {
 
     pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {
         T::kernels(&self.0.tables)
+    }
+
+    /// The library's own LAPACK, as far as it has one.
+    pub(super) fn lapack<T: Scalar>(&self) -> &Lapack<T> {
+        T::lapack(&self.0.tables)
     }
 
     /// Whether calls can be cut into tiles: not where the library bears one caller at a time.

@@ -5,6 +5,7 @@
 mod backend;
 mod check;
 mod grid;
+pub mod lapack;
 mod level1;
 mod level2;
 mod level3;

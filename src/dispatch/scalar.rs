@@ -41,6 +41,14 @@ pub trait Scalar:
     fn abs1(self) -> Self::Real;
     /// The complex number with that real part.
     fn of_real(real: Self::Real) -> Self;
+    /// The smallest number of the real type whose inverse is a number.
+    const SAFE_MIN: f64;
+    /// Half of the distance from 1 to the next number of the real type: LAPACK's eps.
+    const ROUNDING: f64;
+    /// The same number in double precision.
+    fn widen(self) -> Complex<f64>;
+    /// The nearest number; of a real type, to the real part.
+    fn narrow(wide: Complex<f64>) -> Self;
 }
 
 macro_rules! real {
@@ -59,6 +67,15 @@ macro_rules! real {
             }
             fn of_real(real: Self) -> Self {
                 real
+            }
+            const SAFE_MIN: f64 = <$type>::MIN_POSITIVE as f64;
+            const ROUNDING: f64 = <$type>::EPSILON as f64 / 2.0;
+            fn widen(self) -> Complex<f64> {
+                Complex::new(f64::from(self), 0.0)
+            }
+            #[allow(clippy::cast_possible_truncation, reason = "rounded to this type")]
+            fn narrow(wide: Complex<f64>) -> Self {
+                wide.re as $type
             }
         }
     };
@@ -80,6 +97,15 @@ macro_rules! complex {
             }
             fn of_real(real: $real) -> Self {
                 Complex::new(real, 0.0)
+            }
+            const SAFE_MIN: f64 = <$real>::MIN_POSITIVE as f64;
+            const ROUNDING: f64 = <$real>::EPSILON as f64 / 2.0;
+            fn widen(self) -> Complex<f64> {
+                Complex::new(f64::from(self.re), f64::from(self.im))
+            }
+            #[allow(clippy::cast_possible_truncation, reason = "rounded to this type")]
+            fn narrow(wide: Complex<f64>) -> Self {
+                Complex::new(wide.re as $real, wide.im as $real)
             }
         }
     };

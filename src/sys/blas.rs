@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 /// An integer of a BLAS interface: 32 bits (LP64) or 64 (ILP64).
-trait Integer: Copy {
+pub(super) trait Integer: Copy {
     /// The number, which fits: [`Kernels::fit`].
     fn of(value: isize) -> Self;
     fn get(self) -> isize;
@@ -115,7 +115,7 @@ impl Naming {
             .find(|naming| library.symbol(&naming.fortran("dgemm")).is_some())
     }
 
-    fn fortran(&self, routine: &str) -> String {
+    pub(super) fn fortran(&self, routine: &str) -> String {
         format!("{}{routine}{}", self.prefix, self.fortran)
     }
 

@@ -8,6 +8,7 @@
 pub(crate) mod blas;
 pub(crate) mod call;
 pub(crate) mod elf;
+pub(crate) mod lapack;
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod objects;

@@ -3,6 +3,7 @@
 //! Invariant: the answer depends on the routine, its element type, its shape and the size of the pool; never on how busy
 //! the pool is, so that results repeat bit for bit.
 
+pub(super) mod lapack;
 mod product;
 mod table;
 mod triangle;

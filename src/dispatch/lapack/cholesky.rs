@@ -1,0 +1,299 @@
+//! Cholesky factorization, and what is solved by it.
+//!
+//! Source: F. Gustavson, I. Jonsson, "Minimal-storage high-performance Cholesky factorization via blocking and recursion",
+//! IBM J. Res. Dev. 44 (2000): one half of the diagonal, the solution beside it, the square of that taken from the other
+//! half, the other half.
+
+use super::cells::{get, set};
+use super::{forbidden, is_leading, is_one_of, size};
+use crate::dispatch::backend::Blas;
+use crate::dispatch::matrix::Matrix;
+use crate::dispatch::policy::lapack::numbers;
+use crate::dispatch::scalar::Scalar;
+use crate::error::Result;
+use num_complex::Complex;
+
+impl Blas {
+    /// A = U^H U with `uplo` `b'U'`, A = L L^H with `b'L'`, for a Hermitian (symmetric, where real) A of order n, of
+    /// which that triangle is given; the factor takes its place.
+    ///
+    /// Returns LAPACK's `info`: 0, or -i if it forbids argument i, or i if the leading minor of order i is not positive (or
+    /// not a number); the factorization ended there.
+    ///
+    /// # Errors
+    /// As for [`gemm`](Blas::gemm).
+    ///
+    /// # Safety
+    /// A is as large as the arguments say, and nobody touches it meanwhile.
+    ///
+    /// ```
+    /// let factor = |blas: &threadctl::dispatch::Blas, a: &mut [f64; 4]| {
+    ///     // SAFETY: a 2x2 matrix.
+    ///     unsafe { blas.potrf(b'L', 2, a.as_mut_ptr(), 2) }
+    /// };
+    /// # let _ = factor;
+    /// ```
+    pub unsafe fn potrf<T: Scalar>(
+        &self,
+        uplo: u8,
+        n: isize,
+        a: *mut T,
+        lda: isize,
+    ) -> Result<isize> {
+        self.check("potrf", &[n, lda])?;
+        let lapack = self.lapack::<T>();
+        let bad = forbidden(&[
+            (is_one_of(uplo, b"UL"), 1),
+            (n >= 0, 2),
+            (is_leading(lda, n), 4),
+        ]);
+        if let Some(info) = bad {
+            // SAFETY: of a forbidden call nothing but these arguments is looked at.
+            return self.refused(info, || unsafe { lapack.potrf(uplo, n, a, lda) });
+        }
+        let order = size(n);
+        if order == 0 {
+            return Ok(0);
+        }
+        let lower = uplo.eq_ignore_ascii_case(&b'L');
+        let a = Matrix::output(a, size(lda));
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            let small = numbers().is_small::<T>(order, order, order);
+            let own = || self.own_cholesky(lower, order, a);
+            if let Some(info) = self.undivided_lapack(small, own)? {
+                return Ok(info);
+            }
+            if T::COMPLEX {
+                // LAPACK does not look at the imaginary parts; herk of BLIS and of ATLAS does, where they are no numbers.
+                (0..order).for_each(|i| set(a, i, i, T::of_real(get(a, i, i).re())));
+            }
+            self.cholesky(lower, order, a)
+        }
+    }
+
+    /// # Safety
+    /// As for [`potrf`](Blas::potrf).
+    unsafe fn cholesky<T: Scalar>(&self, lower: bool, n: usize, a: Matrix<T>) -> Result<isize> {
+        // SAFETY: our caller's promise, handed on: parts of the triangle, one after the other.
+        unsafe {
+            if n <= numbers().block
+                && let Some(info) = self.through(|| self.own_cholesky(lower, n, a))?
+            {
+                return Ok(info);
+            }
+            if n <= numbers().single {
+                return Ok(cholesky_by_columns(lower, n, a));
+            }
+            let half = numbers().half(n);
+            let info = self.cholesky(lower, half, a)?;
+            if info != 0 {
+                return Ok(info);
+            }
+            let (first, second) = (half as isize, (n - half) as isize);
+            let rest = a.from(half, half);
+            let (flags, [rows, cols], beside) = if lower {
+                (*b"RLCN", [second, first], a.from(half, 0))
+            } else {
+                (*b"LUCN", [first, second], a.from(0, half))
+            };
+            let [side, uplo, trans, diag] = flags;
+            let (beside, ld) = (beside.ptr_mut(), a.ld());
+            self.trsm(
+                side,
+                uplo,
+                trans,
+                diag,
+                rows,
+                cols,
+                T::ONE,
+                a.ptr(),
+                ld,
+                beside,
+                ld,
+            )?;
+            let trans = if lower { b'N' } else { b'C' };
+            self.herk(
+                uplo,
+                trans,
+                second,
+                first,
+                (-T::ONE).re(),
+                beside,
+                ld,
+                T::ONE.re(),
+                rest.ptr_mut(),
+                ld,
+            )?;
+            let info = self.cholesky(lower, n - half, rest)?;
+            Ok(if info > 0 { info + first } else { info })
+        }
+    }
+
+    /// The library's own, if it has one; the caller holds it.
+    ///
+    /// # Safety
+    /// As for [`potrf`](Blas::potrf).
+    unsafe fn own_cholesky<T: Scalar>(&self, lower: bool, n: usize, a: Matrix<T>) -> Option<isize> {
+        let uplo = if lower { b'L' } else { b'U' };
+        // SAFETY: our caller's promise, handed on.
+        let info = unsafe { (self.lapack::<T>()).potrf(uplo, n as isize, a.ptr_mut(), a.ld()) }?;
+        if info != 0 {
+            return Some(info);
+        }
+        // OpenBLAS before 0.3.22 goes on after a pivot that is not a number, and all later ones are none either.
+        // SAFETY: the diagonal.
+        let not_number = (0..n).find(|&i| unsafe { get(a, i, i) }.widen().re.is_nan());
+        Some(not_number.map_or(0, |at| at as isize + 1))
+    }
+
+    /// Solves A X = B with the factor that [`potrf`](Blas::potrf) made of A, which is of order n; X takes the place of B,
+    /// which has `nrhs` columns.
+    ///
+    /// Returns LAPACK's `info`: 0, or -i if it forbids argument i.
+    ///
+    /// # Errors
+    /// As for [`gemm`](Blas::gemm).
+    ///
+    /// # Safety
+    /// The operands are as large as the arguments say; nobody writes to A, or touches B, meanwhile.
+    ///
+    /// ```
+    /// let solve = |blas: &threadctl::dispatch::Blas, a: &[f64; 4], b: &mut [f64; 2]| {
+    ///     // SAFETY: the factor of a 2x2 matrix, and one column.
+    ///     unsafe { blas.potrs(b'L', 2, 1, a.as_ptr(), 2, b.as_mut_ptr(), 2) }
+    /// };
+    /// # let _ = solve;
+    /// ```
+    #[expect(clippy::too_many_arguments, reason = "LAPACK has them")]
+    pub unsafe fn potrs<T: Scalar>(
+        &self,
+        uplo: u8,
+        n: isize,
+        nrhs: isize,
+        a: *const T,
+        lda: isize,
+        b: *mut T,
+        ldb: isize,
+    ) -> Result<isize> {
+        self.check("potrs", &[n, nrhs, lda, ldb])?;
+        let lapack = self.lapack::<T>();
+        let bad = forbidden(&[
+            (is_one_of(uplo, b"UL"), 1),
+            (n >= 0, 2),
+            (nrhs >= 0, 3),
+            (is_leading(lda, n), 5),
+            (is_leading(ldb, n), 7),
+        ]);
+        // SAFETY: our caller's promise, handed on; of a forbidden call nothing but these arguments is looked at.
+        let own = || unsafe { lapack.potrs(uplo, n, nrhs, a, lda, b, ldb) };
+        if let Some(info) = bad {
+            return self.refused(info, own);
+        }
+        if n == 0 || nrhs == 0 {
+            return Ok(0);
+        }
+        let small = numbers().is_small::<T>(size(n), size(n), size(nrhs));
+        if let Some(info) = self.undivided_lapack(small, own)? {
+            return Ok(info);
+        }
+        let order = if uplo.eq_ignore_ascii_case(&b'L') {
+            *b"NC"
+        } else {
+            *b"CN"
+        };
+        for trans in order {
+            // SAFETY: as above.
+            unsafe { self.trsm(b'L', uplo, trans, b'N', n, nrhs, T::ONE, a, lda, b, ldb) }?;
+        }
+        Ok(0)
+    }
+
+    /// Solves A X = B by [`potrf`](Blas::potrf) and [`potrs`](Blas::potrs): A is of order n, and its factor takes its
+    /// place; X takes the place of B, which has `nrhs` columns.
+    ///
+    /// Returns LAPACK's `info`: 0, or -i if it forbids argument i, or i if the leading minor of order i is not positive;
+    /// nothing is solved then.
+    ///
+    /// # Errors
+    /// As for [`gemm`](Blas::gemm).
+    ///
+    /// # Safety
+    /// The operands are as large as the arguments say, and nobody touches them meanwhile.
+    ///
+    /// ```
+    /// let solve = |blas: &threadctl::dispatch::Blas, a: &mut [f64; 4], b: &mut [f64; 2]| {
+    ///     // SAFETY: a 2x2 matrix, and one column.
+    ///     unsafe { blas.posv(b'U', 2, 1, a.as_mut_ptr(), 2, b.as_mut_ptr(), 2) }
+    /// };
+    /// # let _ = solve;
+    /// ```
+    #[expect(clippy::too_many_arguments, reason = "LAPACK has them")]
+    pub unsafe fn posv<T: Scalar>(
+        &self,
+        uplo: u8,
+        n: isize,
+        nrhs: isize,
+        a: *mut T,
+        lda: isize,
+        b: *mut T,
+        ldb: isize,
+    ) -> Result<isize> {
+        self.check("posv", &[n, nrhs, lda, ldb])?;
+        let lapack = self.lapack::<T>();
+        let bad = forbidden(&[
+            (is_one_of(uplo, b"UL"), 1),
+            (n >= 0, 2),
+            (nrhs >= 0, 3),
+            (is_leading(lda, n), 5),
+            (is_leading(ldb, n), 7),
+        ]);
+        // SAFETY: our caller's promise, handed on; of a forbidden call nothing but these arguments is looked at.
+        unsafe {
+            if let Some(info) = bad {
+                return self.refused(info, || lapack.posv(uplo, n, nrhs, a, lda, b, ldb));
+            }
+            let info = self.potrf(uplo, n, a, lda)?;
+            if info != 0 {
+                return Ok(info);
+            }
+            self.potrs(uplo, n, nrhs, a, lda, b, ldb)
+        }
+    }
+}
+
+/// A block of very few columns, one after the other, for libraries that have no LAPACK. Returns `info`.
+///
+/// # Safety
+/// The triangle is an output that lives, and nobody else touches it.
+unsafe fn cholesky_by_columns<T: Scalar>(lower: bool, n: usize, a: Matrix<T>) -> isize {
+    // The element below the diagonal, or its mirror image above it.
+    let place = |row, col| if lower { (row, col) } else { (col, row) };
+    for col in 0..n {
+        for row in col..n {
+            // What of A is left here is L[row, ..col] L[col, ..col]^H less; mirrored, both factors are conjugated.
+            let (at, with) = place(row, col);
+            // SAFETY: elements of the triangle.
+            unsafe {
+                let mut sum = get(a, at, with);
+                for before in 0..col {
+                    let (row_at, row_with) = place(row, before);
+                    let (col_at, col_with) = place(col, before);
+                    let (one, other) = (get(a, row_at, row_with), get(a, col_at, col_with));
+                    sum += -(one * other.conj());
+                }
+                if row == col {
+                    let pivot = sum.widen().re;
+                    if pivot.is_nan() || pivot <= 0.0 {
+                        set(a, col, col, T::narrow(Complex::new(pivot, 0.0)));
+                        return col as isize + 1;
+                    }
+                    set(a, col, col, T::narrow(Complex::new(pivot.sqrt(), 0.0)));
+                } else {
+                    set(a, at, with, sum / get(a, col, col));
+                }
+            }
+        }
+    }
+    0
+}

@@ -1,0 +1,109 @@
+//! The numbers of LAPACK: where recursions end, and what is too small for them. Pure.
+
+use super::table::{small, table};
+use super::{Pool, weight};
+use crate::dispatch::grid::Cut;
+use crate::dispatch::scalar::Scalar;
+use std::mem::size_of;
+
+/// What decides how factorizations are cut.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::dispatch) struct Numbers {
+    /// Up to so many columns a part of an LU factorization is the library's own.
+    pub lu: usize,
+    /// Up to that order a block on the diagonal is the library's own: Cholesky's, and the inverse and the square of a
+    /// triangle.
+    pub block: usize,
+    /// Up to so many columns they are found one by one.
+    pub single: usize,
+    /// Parts begin at multiples of it, which kernels are unrolled by.
+    pub step: usize,
+    /// Up to so many pairs of a multiplication and an addition a call is the library's own.
+    least: usize,
+    /// From so many bytes on rows are exchanged by several threads.
+    swapped: usize,
+}
+
+const BUILT_IN: Numbers = Numbers {
+    lu: 48,
+    block: 96,
+    single: 8,
+    step: 16,
+    least: 72 * 72 * 72,
+    swapped: 128 << 10,
+};
+
+/// Nothing is too small: for tests.
+const SMALL: Numbers = Numbers {
+    lu: 2,
+    block: 2,
+    single: 1,
+    step: 2,
+    least: 0,
+    swapped: 1,
+};
+
+/// Those in force.
+pub(in crate::dispatch) fn numbers() -> &'static Numbers {
+    if small() { &SMALL } else { &BUILT_IN }
+}
+
+impl Numbers {
+    /// Where a length of more than one is cut in two: neither part is empty.
+    pub fn half(&self, len: usize) -> usize {
+        let half = len.div_ceil(2);
+        let even = half.next_multiple_of(self.step);
+        if even < len { even } else { half }
+    }
+
+    /// Whether a call of so many pairs is too small to be cut.
+    pub fn is_small<T: Scalar>(&self, m: usize, n: usize, depth: usize) -> bool {
+        m.saturating_mul(n)
+            .saturating_mul(depth)
+            .saturating_mul(weight::<T>())
+            <= self.least
+    }
+}
+
+/// The columns in which `count` rows are exchanged for others; `None`: by the caller alone.
+pub(in crate::dispatch) fn exchange<T: Scalar>(
+    cols: usize,
+    count: usize,
+    pool: Pool<'_>,
+) -> Option<Cut> {
+    let bytes = cols.saturating_mul(count).saturating_mul(size_of::<T>());
+    if bytes < numbers().swapped {
+        return None;
+    }
+    lines(cols, pool)
+}
+
+/// Lines for all workers, if there are enough of them.
+fn lines(len: usize, pool: Pool<'_>) -> Option<Cut> {
+    let row = &table().product;
+    let width = pool.width;
+    if width < 2 || len / row.narrowest < width {
+        return None;
+    }
+    let step = row.steps[1];
+    Some(if len / (4 * width) < row.taper {
+        Cut::even(len, width, step)
+    } else {
+        Cut::tapered(len, width, step)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_cut_in_two_parts_that_are_not_empty() {
+        for numbers in [BUILT_IN, SMALL] {
+            for len in 2..300 {
+                let half = numbers.half(len);
+                assert!(0 < half && half < len, "{half} of {len}");
+            }
+        }
+    }
+}

@@ -42,6 +42,7 @@
 //!   no subscriber.
 //! - `diagnose`: the module `diagnose`, which looks at another process from outside.
 
+pub mod backend;
 pub mod config;
 pub mod cores;
 #[cfg(feature = "diagnose")]

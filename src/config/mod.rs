@@ -25,5 +25,6 @@ pub use table::{VARIABLES, Variable};
 pub use tuning::TuningFile;
 
 pub(crate) use notice::notice;
+pub(crate) use read::backend_of_process as backend;
 pub(crate) use read::num_threads_of_process as num_threads;
 pub(crate) use tuning::of_process as tuning_file;

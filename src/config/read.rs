@@ -3,8 +3,9 @@
 //! Invariant: a value is taken whole or not at all, and a wrong one leaves the others as they are.
 
 use super::file::{self, Refused, Trust};
-use super::table::{LIMITS, TUNING, VARIABLES, Variable};
+use super::table::{BACKEND, LIMITS, TUNING, VARIABLES, Variable};
 use super::tuning::TuningFile;
+use crate::backend::{self, Choice};
 use crate::cores::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, nearest};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub scope: Scope,
     /// `THREADCTL_TUNING`: the file with the numbers of dispatch.
     pub tuning: TuningFile,
+    /// `THREADCTL_BACKEND`: the library behind the BLAS and LAPACK symbols of the provider.
+    pub backend: Option<Choice>,
     /// `THREADCTL_LOG`; `None` is off.
     pub log: Option<Level>,
 }
@@ -136,6 +139,11 @@ impl Settings {
 /// What `THREADCTL_NUM_THREADS` says now.
 pub(crate) fn num_threads_of_process() -> Result<Option<Workers<'static>>> {
     one(super::table::NUM_THREADS).map(|settings| settings.num_threads)
+}
+
+/// What `THREADCTL_BACKEND` says now.
+pub(crate) fn backend_of_process() -> Result<Option<Choice>> {
+    one(BACKEND).map(|settings| settings.backend)
 }
 
 /// What one variable says now.
@@ -269,6 +277,21 @@ pub(super) fn tuning(text: &str, context: &Context, settings: &mut Settings) -> 
         return Ok(());
     }
     settings.tuning = word(text, &[("off", ())]).map(|()| TuningFile::Off)?;
+    Ok(())
+}
+
+pub(super) fn backend(text: &str, context: &Context, settings: &mut Settings) -> Read<()> {
+    for entry in text.split(':').map(str::trim) {
+        if let Some(why) = backend::fault(entry) {
+            return Err(Wrong {
+                why: format!("{entry:?}: {why}"),
+                near: nearest(&entry.to_lowercase(), &backend::names()).map(str::to_owned),
+            });
+        }
+    }
+    let choice: Option<Choice> = text.parse().ok();
+    settings.backend =
+        choice.filter(|choice| !choice.names_files() || file::allowed(BACKEND, text, context));
     Ok(())
 }
 

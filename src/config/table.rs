@@ -63,6 +63,13 @@ pub static VARIABLES: &[Variable] = &[
         read: read::tuning,
     },
     Variable {
+        name: BACKEND,
+        grammar: crate::backend::GRAMMAR,
+        example: "openblas",
+        meaning: "the library behind the BLAS and LAPACK symbols that `threadctl-src` supplies",
+        read: read::backend,
+    },
+    Variable {
         name: LOG,
         grammar: "off, error, warn, info, debug or trace",
         example: "debug",
@@ -75,6 +82,7 @@ pub(super) const TUNING: &str = "THREADCTL_TUNING";
 pub(crate) const NUM_THREADS: &str = "THREADCTL_NUM_THREADS";
 pub(super) const LIMITS: &str = "THREADCTL_LIMITS";
 pub(super) const SCOPE: &str = "THREADCTL_SCOPE";
+pub(super) const BACKEND: &str = "THREADCTL_BACKEND";
 pub(super) const LOG: &str = "THREADCTL_LOG";
 
 impl fmt::Debug for Variable {

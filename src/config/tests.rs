@@ -36,6 +36,7 @@ fn each_value_is_taken() {
         ("THREADCTL_SCOPE", "Thread"),
         ("THREADCTL_LOG", "DEBUG"),
         ("THREADCTL_TUNING", "/etc/tuning"),
+        ("THREADCTL_BACKEND", "blis:/opt/liblapack.so.3"),
     ]);
     assert_eq!(errors, [""; 0]);
     assert_eq!(settings.num_threads, Workers::try_from(-2).ok());
@@ -44,6 +45,7 @@ fn each_value_is_taken() {
     assert_eq!(settings.scope, Scope::Thread);
     assert_eq!(settings.log, Some(Level::DEBUG));
     assert_eq!(settings.tuning, TuningFile::At("/etc/tuning".into()));
+    assert_eq!(settings.backend, "blis:/opt/liblapack.so.3".parse().ok());
 }
 
 #[test]
@@ -128,6 +130,19 @@ fn with_more_rights_than_the_caller_paths_are_ignored_and_names_are_not() {
     assert_eq!(limits("blas=1").0.limits, blas);
     assert_eq!(limits("/tmp/own.so=2"), (Settings::default(), vec![]));
     assert_eq!(limits("blsa=1,/tmp/own.so=2").1.len(), 1);
+}
+
+#[test]
+fn with_more_rights_than_the_caller_a_backend_is_known_by_name_or_not_used() {
+    let backend = |text| {
+        read_with(Trust::Names, &[("THREADCTL_BACKEND", text)])
+            .0
+            .backend
+    };
+    assert_eq!(backend("mkl"), "mkl".parse().ok());
+    for files in ["/tmp/own.so", "libown.so.1", "blis:/tmp/own.so"] {
+        assert_eq!(backend(files), None, "{files}");
+    }
 }
 
 #[test]

@@ -10,13 +10,16 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 /// An integer of a BLAS interface: 32 bits (LP64) or 64 (ILP64).
-pub(super) trait Integer: Copy {
+pub(crate) trait Integer: Copy {
+    /// Whether it has 64 bits.
+    const WIDE: bool;
     /// The number, which fits: [`Kernels::fit`].
     fn of(value: isize) -> Self;
     fn get(self) -> isize;
 }
 
 impl Integer for i32 {
+    const WIDE: bool = false;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "callers checked with `fit`"
@@ -30,6 +33,7 @@ impl Integer for i32 {
 }
 
 impl Integer for i64 {
+    const WIDE: bool = true;
     fn of(value: isize) -> Self {
         value as i64
     }
@@ -115,12 +119,28 @@ impl Naming {
             .find(|naming| library.symbol(&naming.fortran("dgemm")).is_some())
     }
 
-    pub(super) fn fortran(&self, routine: &str) -> String {
+    /// That of a library which has LAPACK alone.
+    pub(crate) fn of_lapack(library: &Library) -> Option<Naming> {
+        NAMINGS
+            .iter()
+            .copied()
+            .find(|naming| library.symbol(&naming.fortran("dgetrf")).is_some())
+    }
+
+    pub(crate) fn fortran(&self, routine: &str) -> String {
         format!("{}{routine}{}", self.prefix, self.fortran)
     }
 
-    fn cblas(&self, routine: &str) -> String {
+    pub(crate) fn cblas(&self, routine: &str) -> String {
         format!("{}cblas_{routine}{}", self.prefix, self.cblas)
+    }
+
+    /// What it calls the routine that the reference libraries call so: `dgemm_`, `cblas_dgemm`, `LAPACKE_dgesv`.
+    pub(crate) fn of_reference(&self, name: &str) -> String {
+        match name.strip_suffix('_') {
+            Some(routine) => self.fortran(routine),
+            None => format!("{}{name}{}", self.prefix, self.cblas),
+        }
     }
 }
 
@@ -143,6 +163,64 @@ pub(crate) unsafe fn wide_integers(library: &Library, naming: Naming) -> Option<
     // SAFETY: three elements, or none, are read.
     let found = unsafe { idamax(&raw const n, values.as_ptr(), &raw const step) };
     Some(found == 0)
+}
+
+/// The same of a LAPACK, which may come without BLAS.
+///
+/// # Safety
+/// As for [`wide_integers`].
+pub(crate) unsafe fn wide_lapack(library: &Library, naming: Naming) -> Option<bool> {
+    let ilaver = library.symbol(&naming.fortran("ilaver"))?;
+    // SAFETY: the caller vouches for the routine; pointers to integers of either width.
+    let ilaver = unsafe {
+        std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut i64, *mut i64, *mut i64)>(
+            ilaver,
+        )
+    };
+    let [mut major, mut minor, mut patch] = [-1_i64; 3];
+    // SAFETY: three places, each large enough for an integer of either width.
+    unsafe { ilaver(&raw mut major, &raw mut minor, &raw mut patch) };
+    // The upper half of a small number is 0 only where it was written.
+    Some((0..=i64::from(i32::MAX)).contains(&major))
+}
+
+/// Whether functions return complex numbers in a place that is passed first, found out by behaviour.
+///
+/// # Safety
+/// As for [`wide_integers`].
+pub(crate) unsafe fn complex_return_by_place(library: &Library, naming: Naming) -> Option<bool> {
+    type Pair = [f64; 2];
+    let zdotu = library.symbol(&naming.fortran("zdotu"))?;
+    // SAFETY: the caller vouches for the routine. Those that return in registers take the first five as theirs: n, x,
+    // incx, y, incy.
+    let zdotu = unsafe {
+        std::mem::transmute::<
+            NonNull<c_void>,
+            unsafe extern "C" fn(
+                *mut Pair,
+                *const i64,
+                *const Pair,
+                *const i64,
+                *const Pair,
+                *const i64,
+            ),
+        >(zdotu)
+    };
+    let (one, x, y) = (1_i64, [2.0, 0.0], [3.0, 0.0]);
+    // All bits 0: as a number of elements it is none, so that nothing is read by those who take it for one.
+    let mut place = [0.0; 2];
+    // SAFETY: read as meant, one element each and a place for the result; read the other way, no elements at all.
+    unsafe {
+        zdotu(
+            &raw mut place,
+            &raw const one,
+            &raw const x,
+            &raw const one,
+            &raw const y,
+            &raw const one,
+        )
+    };
+    Some(place == [6.0, 0.0])
 }
 
 /// What the C side takes for an argument of this kind.

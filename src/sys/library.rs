@@ -94,6 +94,19 @@ impl Library {
         &self.path
     }
 
+    /// The file that the loader took for it; `None` for the main program.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        objects::of_handle(self.handle()?).map(|object| object.name)
+    }
+
+    /// What the loader knows it by; `None` for the main program.
+    pub(crate) fn handle(&self) -> Option<NonNull<c_void>> {
+        match self.source {
+            Source::Handle(handle) => Some(handle),
+            Source::Linked(_) => None,
+        }
+    }
+
     /// Where `name` is in this library or in those that it depends on.
     pub(crate) fn symbol(&self, name: &str) -> Option<NonNull<c_void>> {
         match &self.source {

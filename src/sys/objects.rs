@@ -107,6 +107,36 @@ pub(crate) fn origin(address: usize) -> Option<LoadedObject> {
     })
 }
 
+/// The object behind a handle of `dlopen`, which is open.
+pub(crate) fn of_handle(handle: std::ptr::NonNull<c_void>) -> Option<LoadedObject> {
+    /// The beginning of the loader's `struct link_map`, the public part of it.
+    #[repr(C)]
+    struct Link {
+        base: usize,
+        name: *const std::os::raw::c_char,
+    }
+    let mut link: *const Link = std::ptr::null();
+    // SAFETY: the handle is open; for this request the loader writes one pointer.
+    let result = unsafe {
+        libc::dlinfo(
+            handle.as_ptr(),
+            libc::RTLD_DI_LINKMAP,
+            (&raw mut link).cast(),
+        )
+    };
+    if result != 0 || link.is_null() {
+        return None;
+    }
+    // SAFETY: written by the successful call; it lives as long as the object, which the handle keeps.
+    let link = unsafe { &*link };
+    // SAFETY: the name of a loaded object is a C string of the loader's; copied at once.
+    let name = unsafe { CStr::from_ptr(link.name) }.to_bytes();
+    Some(LoadedObject {
+        name: PathBuf::from(OsStr::from_bytes(name)),
+        base: link.base,
+    })
+}
+
 /// The objects mapped now, in the loader's order; the main program is first.
 pub(crate) fn loaded_objects() -> (Generation, Vec<LoadedObject>) {
     unsafe extern "C" fn copy(

@@ -118,6 +118,8 @@ pub const PACKAGES: &[Package] = &[
     apt("libblis4-serial"),
     apt("libatlas3-base"),
     apt("liblapack3"),
+    apt("libblas3"),
+    apt("liblapacke"),
     apt("libgomp1"),
     apt("libomp5"),
     apt("python3-numpy"),
@@ -216,6 +218,17 @@ pub const LIBRARIES: &[Library] = &[
         "liblapack3",
         Find::Suffix("/lapack/liblapack.so.3"),
     ),
+    // The reference BLAS, and the C interface of the reference LAPACK.
+    test("netlib", "libblas3", Find::Suffix("/blas/libblas.so.3")),
+    test("lapacke", "liblapacke", Find::Suffix("/liblapacke.so.3")),
+    Library {
+        dropped: Some("ATLAS ends with Debian 12; libatlas3-base of Debian 13 is an empty package"),
+        ..test(
+            "atlas-lapack",
+            "libatlas3-base",
+            Find::Suffix("/atlas/liblapack.so.3"),
+        )
+    },
     test("gomp", "libgomp1", Find::Suffix("/libgomp.so.1")),
     test("omp", "libomp5", Find::Linker("libomp.so.5")),
     test("mkl-rt", "mkl", Find::Prefix("lib/libmkl_rt.so.")),

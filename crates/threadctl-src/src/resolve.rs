@@ -1,0 +1,131 @@
+//! What a symbol jumps to at its first call: find the routine, fill the slot, go on to it.
+//!
+//! Invariants: all registers that may carry an argument are as they were when the routine begins; the stack likewise.
+//! Nothing unwinds out of [`find`] (`extern "C"` ends the process first).
+
+use crate::names::of_slot;
+use crate::trampolines::SLOTS;
+use std::arch::naked_asm;
+use std::sync::Once;
+use threadctl::backend::supply::{Slots, fill, register};
+
+/// Jumped to by a trampoline whose slot is empty.
+///
+/// # Safety
+/// Only a trampoline may jump here: the number of its slot is in r11.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn resolve() {
+    // Six integers, al with the number of vector registers, r10, and eight vectors. The stack is 8 bytes off 16 on entry.
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "sub rsp, 192",
+        "movups [rsp], xmm0",
+        "movups [rsp + 16], xmm1",
+        "movups [rsp + 32], xmm2",
+        "movups [rsp + 48], xmm3",
+        "movups [rsp + 64], xmm4",
+        "movups [rsp + 80], xmm5",
+        "movups [rsp + 96], xmm6",
+        "movups [rsp + 112], xmm7",
+        "mov [rsp + 128], rdi",
+        "mov [rsp + 136], rsi",
+        "mov [rsp + 144], rdx",
+        "mov [rsp + 152], rcx",
+        "mov [rsp + 160], r8",
+        "mov [rsp + 168], r9",
+        "mov [rsp + 176], rax",
+        "mov [rsp + 184], r10",
+        "mov edi, r11d",
+        "call {find}",
+        "mov r11, rax",
+        "movups xmm0, [rsp]",
+        "movups xmm1, [rsp + 16]",
+        "movups xmm2, [rsp + 32]",
+        "movups xmm3, [rsp + 48]",
+        "movups xmm4, [rsp + 64]",
+        "movups xmm5, [rsp + 80]",
+        "movups xmm6, [rsp + 96]",
+        "movups xmm7, [rsp + 112]",
+        "mov rdi, [rsp + 128]",
+        "mov rsi, [rsp + 136]",
+        "mov rdx, [rsp + 144]",
+        "mov rcx, [rsp + 152]",
+        "mov r8, [rsp + 160]",
+        "mov r9, [rsp + 168]",
+        "mov rax, [rsp + 176]",
+        "mov r10, [rsp + 184]",
+        "mov rsp, rbp",
+        "pop rbp",
+        "jmp r11",
+        find = sym find
+    )
+}
+
+/// Jumped to by a trampoline whose slot is empty.
+///
+/// # Safety
+/// Only a trampoline may jump here: the number of its slot is in x17.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn resolve() {
+    // Eight integers, the place of a result (x8), eight vectors, and the return address.
+    naked_asm!(
+        "stp x29, x30, [sp, #-16]!",
+        "mov x29, sp",
+        "sub sp, sp, #208",
+        "stp q0, q1, [sp]",
+        "stp q2, q3, [sp, #32]",
+        "stp q4, q5, [sp, #64]",
+        "stp q6, q7, [sp, #96]",
+        "stp x0, x1, [sp, #128]",
+        "stp x2, x3, [sp, #144]",
+        "stp x4, x5, [sp, #160]",
+        "stp x6, x7, [sp, #176]",
+        "str x8, [sp, #192]",
+        "mov w0, w17",
+        "bl {find}",
+        "mov x16, x0",
+        "ldp q0, q1, [sp]",
+        "ldp q2, q3, [sp, #32]",
+        "ldp q4, q5, [sp, #64]",
+        "ldp q6, q7, [sp, #96]",
+        "ldp x0, x1, [sp, #128]",
+        "ldp x2, x3, [sp, #144]",
+        "ldp x4, x5, [sp, #160]",
+        "ldp x6, x7, [sp, #176]",
+        "ldr x8, [sp, #192]",
+        "mov sp, x29",
+        "ldp x29, x30, [sp], #16",
+        "br x16",
+        find = sym find
+    )
+}
+
+/// Where the routine of a slot is.
+extern "C" fn find(slot: u32) -> *mut () {
+    static REGISTERED: Once = Once::new();
+    let slots = Slots {
+        slots: &SLOTS,
+        empty: resolve as *mut (),
+    };
+    REGISTERED.call_once(|| register(slots, end));
+    let slot = slot as usize;
+    let Some((name, wide)) = of_slot(slot) else {
+        // Not reached: there is a name for each slot.
+        std::process::abort();
+    };
+    match fill(slots, slot, name, wide) {
+        Ok(routine) => routine,
+        Err(error) => end(&error),
+    }
+}
+
+/// Ends a call that cannot be computed. There is no way to return an error from BLAS, and to return as if it had computed
+/// would be a wrong number.
+#[expect(clippy::print_stderr, reason = "the last words of the process")]
+fn end(error: &threadctl::Error) -> ! {
+    eprintln!("threadctl-src: {error}");
+    std::process::abort()
+}

@@ -1,0 +1,146 @@
+//! BLAS as Fortran has it: everything is passed by its place.
+//!
+//! Where a caller passes the lengths of its flags, as Fortran compilers do, nobody reads them: a flag is one letter.
+
+use super::{blas, done};
+use crate::dispatch::Scalar;
+use crate::sys::blas::Integer;
+use num_complex::Complex;
+
+/// What is passed for an argument of this kind.
+macro_rules! c_type {
+    (flag, $T:ty, $I:ty) => { *const u8 };
+    (int, $T:ty, $I:ty) => { *const $I };
+    (scalar, $T:ty, $I:ty) => { *const $T };
+    (real, $T:ty, $I:ty) => { *const <$T as crate::sys::blas::Element>::Real };
+    (input, $T:ty, $I:ty) => { *const $T };
+    (output, $T:ty, $I:ty) => { *mut $T };
+}
+
+/// What dispatch takes for it.
+macro_rules! value {
+    (int, $argument:ident) => {
+        (*$argument).get()
+    };
+    (input, $argument:ident) => {
+        $argument
+    };
+    (output, $argument:ident) => {
+        $argument
+    };
+    ($kind:ident, $argument:ident) => {
+        *$argument
+    };
+}
+
+/// The routines: which method of dispatch, for which elements, their arguments by kind, what they return.
+macro_rules! routines {
+    ($($name:ident = $method:ident<$T:ident: $bound:path> ($($argument:ident: $kind:ident),*) $(-> $result:ty)?;)*) => {$(
+        unsafe extern "C" fn $name<$T: $bound, I: Integer>(
+            $($argument: c_type!($kind, $T, I)),*
+        ) $(-> $result)? {
+            // SAFETY: the caller's promise to BLAS: places that hold the arguments, matrices as large as they say.
+            done(unsafe { blas().$method($(value!($kind, $argument)),*) })
+        }
+    )*};
+}
+
+/// A real element type.
+trait Real: Scalar<Real = Self> {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+routines! {
+    gemm = gemm<T: Scalar>(transa: flag, transb: flag, m: int, n: int, k: int, alpha: scalar, a: input, lda: int,
+        b: input, ldb: int, beta: scalar, c: output, ldc: int);
+    gemmt = gemmt<T: Scalar>(uplo: flag, transa: flag, transb: flag, n: int, k: int, alpha: scalar, a: input, lda: int,
+        b: input, ldb: int, beta: scalar, c: output, ldc: int);
+    symm = symm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
+        beta: scalar, c: output, ldc: int);
+    hemm = hemm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
+        beta: scalar, c: output, ldc: int);
+    syrk = syrk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, beta: scalar,
+        c: output, ldc: int);
+    herk = herk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: real, a: input, lda: int, beta: real,
+        c: output, ldc: int);
+    syr2k = syr2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
+        ldb: int, beta: scalar, c: output, ldc: int);
+    her2k = her2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
+        ldb: int, beta: real, c: output, ldc: int);
+    trmm = trmm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
+        lda: int, b: output, ldb: int);
+    trsm = trsm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
+        lda: int, b: output, ldb: int);
+
+    gemv = gemv<T: Scalar>(trans: flag, m: int, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int,
+        beta: scalar, y: output, incy: int);
+    ger = ger<T: Real>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    geru = geru<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    gerc = gerc<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    symv = symv<T: Real>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
+        y: output, incy: int);
+    hemv = hemv<T: Scalar>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
+        y: output, incy: int);
+    trmv = trmv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
+    trsv = trsv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
+    syr = syr<T: Real>(uplo: flag, n: int, alpha: scalar, x: input, incx: int, a: output, lda: int);
+    her = her<T: Scalar>(uplo: flag, n: int, alpha: real, x: input, incx: int, a: output, lda: int);
+
+    axpy = axpy<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, y: output, incy: int);
+    axpby = axpby<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, beta: scalar, y: output, incy: int);
+    scal = scal<T: Scalar>(n: int, alpha: scalar, x: output, incx: int);
+    rscal = rscal<T: Scalar>(n: int, alpha: real, x: output, incx: int);
+    copy = copy<T: Scalar>(n: int, x: input, incx: int, y: output, incy: int);
+    swap = swap<T: Scalar>(n: int, x: output, incx: int, y: output, incy: int);
+    dot = dot<T: Real>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    dotu = dotu<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    dotc = dotc<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    nrm2 = nrm2<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
+    asum = asum<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
+}
+
+unsafe extern "C" fn iamax<T: Scalar, I: Integer>(n: *const I, x: *const T, incx: *const I) -> I {
+    // SAFETY: the caller's promise to BLAS.
+    I::of(done(unsafe { blas().iamax((*n).get(), x, (*incx).get()) }))
+}
+
+type C32 = Complex<f32>;
+type C64 = Complex<f64>;
+
+super::table! {
+    gemm: "sgemm_" f32, "dgemm_" f64, "cgemm_" C32, "zgemm_" C64;
+    gemmt: "sgemmt_" f32, "dgemmt_" f64, "cgemmt_" C32, "zgemmt_" C64;
+    gemmt: "sgemmtr_" f32, "dgemmtr_" f64, "cgemmtr_" C32, "zgemmtr_" C64;
+    symm: "ssymm_" f32, "dsymm_" f64, "csymm_" C32, "zsymm_" C64;
+    hemm: "chemm_" C32, "zhemm_" C64;
+    syrk: "ssyrk_" f32, "dsyrk_" f64, "csyrk_" C32, "zsyrk_" C64;
+    herk: "cherk_" C32, "zherk_" C64;
+    syr2k: "ssyr2k_" f32, "dsyr2k_" f64, "csyr2k_" C32, "zsyr2k_" C64;
+    her2k: "cher2k_" C32, "zher2k_" C64;
+    trmm: "strmm_" f32, "dtrmm_" f64, "ctrmm_" C32, "ztrmm_" C64;
+    trsm: "strsm_" f32, "dtrsm_" f64, "ctrsm_" C32, "ztrsm_" C64;
+
+    gemv: "sgemv_" f32, "dgemv_" f64, "cgemv_" C32, "zgemv_" C64;
+    ger: "sger_" f32, "dger_" f64;
+    geru: "cgeru_" C32, "zgeru_" C64;
+    gerc: "cgerc_" C32, "zgerc_" C64;
+    symv: "ssymv_" f32, "dsymv_" f64;
+    hemv: "chemv_" C32, "zhemv_" C64;
+    trmv: "strmv_" f32, "dtrmv_" f64, "ctrmv_" C32, "ztrmv_" C64;
+    trsv: "strsv_" f32, "dtrsv_" f64, "ctrsv_" C32, "ztrsv_" C64;
+    syr: "ssyr_" f32, "dsyr_" f64;
+    her: "cher_" C32, "zher_" C64;
+
+    axpy: "saxpy_" f32, "daxpy_" f64, "caxpy_" C32, "zaxpy_" C64;
+    axpby: "saxpby_" f32, "daxpby_" f64, "caxpby_" C32, "zaxpby_" C64;
+    scal: "sscal_" f32, "dscal_" f64, "cscal_" C32, "zscal_" C64;
+    rscal: "csscal_" C32, "zdscal_" C64;
+    copy: "scopy_" f32, "dcopy_" f64, "ccopy_" C32, "zcopy_" C64;
+    swap: "sswap_" f32, "dswap_" f64, "cswap_" C32, "zswap_" C64;
+    dot: "sdot_" f32, "ddot_" f64;
+    dotu: "cdotu_" C32, "zdotu_" C64;
+    dotc: "cdotc_" C32, "zdotc_" C64;
+    nrm2: "snrm2_" f32, "dnrm2_" f64, "scnrm2_" C32, "dznrm2_" C64;
+    asum: "sasum_" f32, "dasum_" f64, "scasum_" C32, "dzasum_" C64;
+    iamax: "isamax_" f32, "idamax_" f64, "icamax_" C32, "izamax_" C64;
+}

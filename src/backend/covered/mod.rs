@@ -1,0 +1,99 @@
+//! The routines that dispatch covers, as C functions: what callers of `dgemm_` and `cblas_dgemm` reach.
+//!
+//! A row per routine. What is not in the table goes to the backend as it is.
+//!
+//! Invariants: each row's functions have the C signature of the reference library's routine of that name, with integers
+//! of 32 bits and of 64; none unwinds (`extern "C"` ends the process first), and none returns without a result: what
+//! cannot be computed ends in [`fail`](super::supply::fail). What BLAS forbids reaches the backend's own checks unchanged.
+
+/// A row for each name, with the function for its element type.
+macro_rules! table {
+    ($($function:ident: $($name:literal $T:ty),*;)*) => {
+        pub(super) static ROWS: &[crate::backend::covered::Row] = &[$($(
+            crate::backend::covered::Row {
+                name: $name,
+                narrow: $function::<$T, i32> as *const (),
+                wide: $function::<$T, i64> as *const (),
+            },
+        )*)*];
+    };
+}
+
+use table;
+
+mod cblas;
+mod flags;
+mod fortran;
+
+use super::active::active;
+use super::supply::{fail, missing};
+use crate::dispatch::Blas;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::blas::Integer;
+
+/// One routine, for both widths of integers.
+pub(super) struct Row {
+    name: &'static str,
+    narrow: *const (),
+    wide: *const (),
+}
+
+// SAFETY: addresses of code.
+unsafe impl Sync for Row {}
+
+static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS];
+
+/// The routines that run through dispatch, by the names of the reference libraries.
+///
+/// ```
+/// assert!(threadctl::backend::covered_routines().any(|name| name == "dgemm_"));
+/// ```
+pub fn covered_routines() -> impl Iterator<Item = &'static str> {
+    rows().map(|row| row.name)
+}
+
+/// The function for a routine that is covered.
+pub(super) fn entry(name: &str, wide: bool) -> Option<*mut ()> {
+    let row = rows().find(|row| row.name == name)?;
+    let function = if wide { row.wide } else { row.narrow };
+    Some(function.cast_mut())
+}
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLES.iter().copied().flatten()
+}
+
+/// The BLAS that computes.
+#[inline]
+fn blas() -> &'static Blas {
+    match active() {
+        Some(backend) => backend.blas(),
+        None => fail(&none()),
+    }
+}
+
+/// The backend's own routine, for calls that dispatch has no counterpart of.
+#[cold]
+fn unchanged<I: Integer>(name: &str) -> *mut () {
+    let Some(backend) = active() else {
+        fail(&none());
+    };
+    match backend.routine(name, I::WIDE) {
+        Some(own) => own.as_ptr().cast(),
+        None => fail(&missing(backend, name, I::WIDE)),
+    }
+}
+
+#[cold]
+fn none() -> Error {
+    Error::new(ErrorKind::Unsupported, "there is no backend yet")
+}
+
+/// The result of a call; there is none where its integers do not fit the backend's.
+#[inline]
+fn done<R>(result: Result<R>) -> R {
+    match result {
+        Ok(result) => result,
+        Err(error) => fail(&error),
+    }
+}

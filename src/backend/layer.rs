@@ -1,0 +1,146 @@
+//! One library of a backend: what it calls its routines, how wide its integers are, how it returns complex numbers.
+//!
+//! Invariant: all three were found out by what the library does, before it is used for anything else.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::Integers;
+use crate::sys::blas::{Naming, complex_return_by_place, wide_integers, wide_lapack};
+use crate::sys::library::Library;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+/// How a library returns complex numbers from functions.
+///
+/// ```
+/// use threadctl::backend::ComplexReturn;
+/// assert_ne!(ComplexReturn::Registers, ComplexReturn::Place);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ComplexReturn {
+    /// In registers, as gfortran does and C does for its own complex numbers.
+    Registers,
+    /// In a place that the caller passes first, as Intel's compiler does and f2c did.
+    Place,
+    /// It has no such function.
+    Unknown,
+}
+
+/// One library of a [`Backend`](super::Backend).
+///
+/// ```
+/// let backend = threadctl::backend::current();
+/// for layer in backend.iter().flat_map(|backend| backend.layers()) {
+///     println!("{}: {:?}", layer.path().display(), layer.integers());
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Layer {
+    library: Library,
+    path: PathBuf,
+    naming: Naming,
+    wide: bool,
+    complex: ComplexReturn,
+}
+
+impl Layer {
+    /// # Safety
+    /// The library's initialisers may run in this process, and what it calls `dgemm_` and the like are these routines.
+    pub(super) unsafe fn open(path: &Path) -> Result<Self> {
+        // SAFETY: our caller's promise.
+        let library = unsafe { Library::load(path, true) }.map_err(|why| {
+            Error::new(
+                ErrorKind::System,
+                // The loader mostly begins with the name itself.
+                format!("it cannot be opened: {why} (looked for {})", path.display()),
+            )
+        })?;
+        let unusable =
+            |why: &str| Error::new(ErrorKind::Unsupported, format!("{}: {why}", path.display()));
+        let naming = Naming::of(&library)
+            .or_else(|| Naming::of_lapack(&library))
+            .ok_or_else(|| {
+                unusable(
+                    "it is no BLAS and no LAPACK: it has no dgemm_ or dgetrf_ under any known name",
+                )
+            })?;
+        // SAFETY: it has the names of a BLAS or a LAPACK, and our caller vouches for what they are.
+        let (wide, complex) = unsafe {
+            let wide = wide_lapack(&library, naming).or_else(|| wide_integers(&library, naming));
+            (wide, complex_return_by_place(&library, naming))
+        };
+        let wide = wide.ok_or_else(|| {
+            unusable("whether its integers have 32 or 64 bits cannot be found out: it has no idamax and no ilaver")
+        })?;
+        let path = library.file().unwrap_or_else(|| path.to_owned());
+        Ok(Layer {
+            library,
+            path,
+            naming,
+            wide,
+            complex: match complex {
+                None => ComplexReturn::Unknown,
+                Some(true) => ComplexReturn::Place,
+                Some(false) => ComplexReturn::Registers,
+            },
+        })
+    }
+
+    /// Where it was found.
+    ///
+    /// ```
+    /// let path = |layer: &threadctl::backend::Layer| layer.path().display().to_string();
+    /// # let _ = path;
+    /// ```
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How wide its integers are.
+    ///
+    /// ```
+    /// let wide = |layer: &threadctl::backend::Layer| layer.integers() == threadctl::Integers::Ilp64;
+    /// # let _ = wide;
+    /// ```
+    pub fn integers(&self) -> Integers {
+        if self.wide {
+            Integers::Ilp64
+        } else {
+            Integers::Lp64
+        }
+    }
+
+    /// How it returns complex numbers.
+    ///
+    /// ```
+    /// let how = |layer: &threadctl::backend::Layer| layer.complex_return();
+    /// # let _ = how;
+    /// ```
+    pub fn complex_return(&self) -> ComplexReturn {
+        self.complex
+    }
+
+    /// What it calls `dgemm` of Fortran and `cblas_dgemm`.
+    ///
+    /// ```
+    /// let example = |layer: &threadctl::backend::Layer| layer.names()[0].clone(); // "dgemm_"
+    /// # let _ = example;
+    /// ```
+    pub fn names(&self) -> [String; 2] {
+        [self.naming.fortran("dgemm"), self.naming.cblas("dgemm")]
+    }
+
+    pub(super) fn wide(&self) -> bool {
+        self.wide
+    }
+
+    pub(super) fn has_blas(&self) -> bool {
+        self.library.symbol(&self.naming.fortran("dgemm")).is_some()
+    }
+
+    /// Where a routine is that the reference libraries call `name`.
+    pub(super) fn routine(&self, name: &str) -> Option<NonNull<c_void>> {
+        self.library.symbol(&self.naming.of_reference(name))
+    }
+}

@@ -83,7 +83,11 @@ pub fn rows(case: &Case) -> String {
     });
     let narrow = pool(1);
     let mut text = String::new();
-    for mut workload in all() {
+    let only = std::env::var("THREADCTL_BENCH_PROGRAM").unwrap_or_default();
+    let programs = all()
+        .into_iter()
+        .filter(|program| program.name.contains(&only));
+    for mut workload in programs {
         let mut times = vec![Vec::new(); columns.len()];
         let mut waits = vec![Vec::new(); columns.len()];
         for _ in 0..ROUNDS {

@@ -2,13 +2,17 @@
 //! could give it their core.
 //!
 //! Nothing bounds how many threads of a program call BLAS at once, so those above the cores sleep here instead of
-//! fighting for them. Invariants: a caller that waits is in the queue; whoever makes room calls the first of it; a caller
-//! that goes in from the queue calls the next if there is room for it; one that has waited for [`HUNGRY`] is overtaken by nobody any more.
+//! fighting for them. Invariants: a caller that waits is in the queue; whoever makes room calls the first of it, or is
+//! counted as returning and calls it when it comes back; a caller that goes in from the queue calls the next if there is room
+//! for it; one that has waited for [`HUNGRY`] is overtaken by nobody any more.
 //!
 //! Those who come by may overtake the ones who sleep, for otherwise each core would idle for as long as a wake-up takes
-//! after every call.
+//! after every call. Whoever gives its core up calls the next one to the very CPU that it is on (see `place.rs`), and does so
+//! when it is about to sleep itself: one that was called earlier would push it off that CPU, and the two would share it
+//! until it has come back and slept.
 
 use super::load::Load;
+use super::place::Home;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// From when on a caller that waits is not overtaken.
 const HUNGRY: Duration = Duration::from_millis(1);
+
+/// How long the first of the queue sleeps before it looks whether somebody who was to come back did not; the second, twice
+/// as long, and so on.
+const WATCH: Duration = Duration::from_millis(10);
 
 /// How long a caller waits while tiles are under way that may want something that it holds.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -35,6 +43,8 @@ pub struct Gate {
 #[derive(Default)]
 struct State {
     inside: usize,
+    /// Those who left and are believed to come back at once.
+    returning: usize,
     queue: VecDeque<Waiter>,
 }
 
@@ -42,14 +52,19 @@ struct Waiter {
     since: Instant,
     /// It was called and has not looked yet: calling again would be for nothing.
     called: bool,
+    /// It was called to the CPU of whoever called it, and has not looked yet.
+    sent: bool,
+    home: Home,
     bed: Arc<Bed>,
 }
 
 impl Gate {
     /// Waits until fewer than `cores` callers are in and a core is free, and is one of them then. The wait ends after
     /// [`PATIENCE`] while calls with unknown tiles are under way: what those wait for may be what we hold.
-    pub fn enter(&self, load: &Load, cores: usize, bed: &Arc<Bed>) {
+    /// `returns` if it left in the belief that it would be back at once.
+    pub fn enter(&self, load: &Load, cores: usize, bed: &Arc<Bed>, returns: bool) {
         let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(usize::from(returns));
         if state.inside < cores && !state.hungry() && load.enter(cores) {
             state.inside += 1;
             return;
@@ -58,6 +73,8 @@ impl Gate {
         state.queue.push_back(Waiter {
             since,
             called: false,
+            sent: false,
+            home: Home::here(),
             bed: Arc::clone(bed),
         });
         load.queue();
@@ -67,6 +84,11 @@ impl Gate {
                 // Unreachable: only we take ourselves out of the queue.
                 return;
             };
+            let waiter = &mut state.queue[at];
+            waiter.called = false;
+            if std::mem::take(&mut waiter.sent) {
+                waiter.home.restore();
+            }
             let turn = at == 0 || !state.hungry();
             let impatient = waited >= PATIENCE && self.unknown.load(Ordering::Relaxed) > 0;
             if turn && state.inside < cores && load.enter_queued(cores) {
@@ -76,10 +98,18 @@ impl Gate {
                 load.force_queued();
                 break;
             }
-            state.queue[at].called = false;
-            // Beyond its patience, a caller looks again after as long.
+            // We are about to sleep, so whoever may come in instead of us has our CPU to itself.
+            if at > 0 && state.inside < cores && load.admits(cores) {
+                state.call(true);
+            }
+            let watch = WATCH.saturating_mul(u32::try_from(at + 1).unwrap_or(u32::MAX));
             let rest = PATIENCE.saturating_sub(waited);
-            let rest = if rest.is_zero() { PATIENCE } else { rest };
+            // Beyond its patience, a caller looks again after as long.
+            let rest = if rest.is_zero() {
+                PATIENCE
+            } else {
+                rest.min(watch)
+            };
             state = match bed.0.wait_timeout(state, rest) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -89,22 +119,35 @@ impl Gate {
         if let Some(at) = state.find(bed) {
             state.queue.remove(at);
         }
-        if state.inside < cores && load.admits(cores) {
-            state.call();
+        if state.inside + state.returning < cores && load.admits(cores) {
+            // Our CPU is not free.
+            state.call(false);
         }
     }
 
-    /// One of those who are in leaves.
-    pub fn leave(&self, load: &Load) {
+    /// One of those who are in leaves. If it `returns` at once, it is then that the first of the queue is called: one that
+    /// is called now would push it off its CPU before it can come back and sleep.
+    pub fn leave(&self, load: &Load, returns: bool) {
         let mut state = self.lock();
         state.inside -= 1;
         load.end();
-        state.call();
+        if returns {
+            state.returning += 1;
+        } else {
+            state.call(true);
+        }
     }
 
-    /// A core has become free: calls the first of the queue.
+    /// One that left in the belief that it would be back will not come.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(1);
+        state.call(true);
+    }
+
+    /// The calling thread gives its core up: calls the first of the queue.
     pub fn call(&self) {
-        self.lock().call();
+        self.lock().call(true);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,12 +180,91 @@ impl State {
             .is_some_and(|front| front.since.elapsed() >= HUNGRY)
     }
 
-    fn call(&mut self) {
+    /// Calls the first, to the caller's CPU if that becomes `free`.
+    fn call(&mut self, free: bool) {
         if let Some(front) = self.queue.front_mut()
             && !front.called
         {
             front.called = true;
+            // On the CPU where it fell asleep somebody else may be by now.
+            front.sent = free && front.home.call_here();
             front.bed.0.notify_one();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    use std::sync::mpsc;
+
+    fn mask() -> CpuSet {
+        sched_getaffinity(None).unwrap()
+    }
+
+    /// One is in, another one waits; the first leaves as told. Returns whether the second got in, and may be anywhere.
+    fn second_gets_in(leave: impl FnOnce(&Gate, &Load)) -> bool {
+        let (gate, load) = (Gate::default(), Load::default());
+        gate.enter(&load, 1, &Arc::default(), false);
+        std::thread::scope(|scope| {
+            let (told, hears) = mpsc::channel();
+            let (gate, load) = (&gate, &load);
+            scope.spawn(move || {
+                let before = mask();
+                gate.enter(load, 1, &Arc::default(), false);
+                told.send(mask() == before).unwrap();
+                gate.leave(load, false);
+            });
+            while gate.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            leave(gate, load);
+            // Long enough for any machine; the thread would hang where it does not get in.
+            hears.recv_timeout(Duration::from_secs(60)).unwrap()
+        })
+    }
+
+    #[test]
+    fn whoever_waits_is_called_and_may_be_on_any_cpu_then() {
+        assert!(second_gets_in(|gate, load| gate.leave(load, false)));
+    }
+
+    #[test]
+    fn one_that_was_to_return_and_does_not_is_found_out() {
+        assert!(second_gets_in(|gate, load| gate.leave(load, true)));
+    }
+
+    #[test]
+    fn one_that_was_to_return_and_ends_gives_its_place_up() {
+        assert!(second_gets_in(|gate, load| {
+            gate.leave(load, true);
+            gate.abandon();
+            assert_eq!(gate.lock().returning, 0);
+        }));
+    }
+
+    #[test]
+    fn one_that_returns_goes_behind_those_who_wait_and_calls_them() {
+        let (gate, load) = (Gate::default(), Load::default());
+        gate.enter(&load, 1, &Arc::default(), false);
+        let order = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                gate.enter(&load, 1, &Arc::default(), false);
+                order.lock().unwrap().push("waited");
+                gate.leave(&load, false);
+            });
+            while !gate.lock().hungry() {
+                std::thread::yield_now();
+            }
+            gate.leave(&load, true);
+            gate.enter(&load, 1, &Arc::default(), true);
+            order.lock().unwrap().push("returned");
+            gate.leave(&load, false);
+        });
+        assert_eq!(*order.lock().unwrap(), ["waited", "returned"]);
+        assert_eq!(gate.lock().returning, 0);
     }
 }

@@ -43,6 +43,9 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// a program does between two calls of a loop.
 const LINGER: Duration = Duration::from_micros(500);
 
+/// For how many calls a thread that did not make its next call at once is not believed to do so.
+const DOUBT: u32 = 8;
+
 /// How often a helper that lingers looks for calls before it looks for other work.
 const LOOKS: u32 = 8;
 
@@ -194,6 +197,10 @@ struct Own {
     pooled: Cell<bool>,
     /// When its last call ended.
     last: Cell<Option<Instant>>,
+    /// It left the gate in the belief that it would be back at once.
+    returning: Cell<bool>,
+    /// After how many calls it is believed again to make the next one at once; see [`Own::is_to_return`].
+    doubt: Cell<u32>,
 }
 
 impl Own {
@@ -208,6 +215,8 @@ impl Own {
             bed: Arc::default(),
             pooled: Cell::new(false),
             last: Cell::new(None),
+            returning: Cell::new(false),
+            doubt: Cell::new(0),
         }
     }
 
@@ -223,6 +232,7 @@ impl Own {
         let depth = DEPTH.get();
         let Some(slot) = self.mailbox.slot(depth).filter(|_| wanted > 0) else {
             (0..tiles).for_each(work);
+            self.last.set(Some(Instant::now()));
             return;
         };
         self.mailbox.set_cores(cores);
@@ -242,6 +252,18 @@ impl Own {
     /// Whether this thread made a call just now.
     fn is_one_of_many(&self) -> bool {
         self.last.get().is_some_and(|last| last.elapsed() < LINGER)
+    }
+
+    /// Whether this thread, which is no worker, is believed to make another call at once when this one has ended. It is
+    /// until it did not; then for some calls it is not.
+    fn is_to_return(&self) -> bool {
+        let doubt = match self.doubt.get() {
+            // Nobody was called when the last call ended, so if it took long to come back, that was its own doing.
+            0 if self.last.get().is_some() && !self.is_one_of_many() => DOUBT,
+            doubt => doubt.saturating_sub(1),
+        };
+        self.doubt.set(doubt);
+        doubt == 0
     }
 
     /// The caller's part: offers its tiles, and computes them while there are any.
@@ -284,6 +306,9 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
+        if self.returning.get() && !process::copied() {
+            process::current().gate.abandon();
+        }
         // Threads come and go, and the workers may be busy all the while: if each thread left an offer, they would
         // pile up. The next thread goes on with ours.
         if !self.pooled.get() && !process::copied() {
@@ -385,21 +410,26 @@ fn linger(mailbox: &Mailbox) -> bool {
 }
 
 /// A thread in a shared call, counted once.
-struct Caller {
+struct Caller<'own> {
+    own: &'own Own,
     process: &'static Process,
-    _seat: Option<Seat<'static>>,
+    seat: Option<Seat<'static>>,
     kind: Tiles,
     counted: bool,
     outside: bool,
 }
 
-impl Caller {
-    fn begin(own: &Own, cores: usize, kind: Tiles) -> Self {
+impl<'own> Caller<'own> {
+    fn begin(own: &'own Own, cores: usize, kind: Tiles) -> Self {
         let process = process::current();
         let counted = !COUNTED.get();
         let outside = counted && rayon::current_thread_index().is_none();
         if outside {
-            process.gate.enter(&process.load.0, cores, &own.bed);
+            let returns = own.is_to_return();
+            let load = &process.load.0;
+            process
+                .gate
+                .enter(load, cores, &own.bed, own.returning.replace(returns));
         } else if counted {
             process.load.0.begin();
         }
@@ -410,8 +440,9 @@ impl Caller {
             }
         }
         Caller {
+            own,
             process,
-            _seat: counted.then(|| process.seats.take()),
+            seat: counted.then(|| process.seats.take()),
             kind,
             counted,
             outside,
@@ -419,17 +450,20 @@ impl Caller {
     }
 }
 
-impl Drop for Caller {
+impl Drop for Caller<'_> {
     fn drop(&mut self) {
         if !self.counted {
             return;
         }
         COUNTED.set(false);
+        // Whoever is called in our place finds our CPU free.
+        drop(self.seat.take());
         if self.kind == Tiles::Unknown {
             self.process.gate.end_unknown();
         }
         if self.outside {
-            self.process.gate.leave(&self.process.load.0);
+            let returns = self.own.returning.get();
+            self.process.gate.leave(&self.process.load.0, returns);
         } else {
             self.process.caller_ended();
         }

@@ -5,10 +5,12 @@
 //! queued behind the very caller that it is to help, while a CPU idles; the next balancing is milliseconds away. So a
 //! thread that begins with tiles, and finds that another one is at tiles on the same CPU, moves to one where nobody is.
 //!
+//! For the same reason a sleeper is called to the CPU of whoever calls it and gives its core up.
+//!
 //! Invariants: a thread's affinity is the same before and after; a CPU is marked by one thread at a time, which takes the
 //! mark away. A mark is where a thread began: the kernel may have moved it since. Being wrong costs time and nothing else.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const BITS: usize = u64::BITS as usize;
@@ -69,6 +71,41 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if let Some((seats, cpu)) = self.0.take() {
             seats.0[cpu / BITS].fetch_and(!(1 << (cpu % BITS)), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where a thread that sleeps may be woken.
+pub(super) struct Home {
+    thread: Pid,
+    /// `None` if it could not be read; then the kernel decides.
+    allowed: Option<CpuSet>,
+}
+
+impl Home {
+    /// The calling thread's.
+    pub fn here() -> Self {
+        Home {
+            thread: gettid(),
+            allowed: sched_getaffinity(None).ok(),
+        }
+    }
+
+    /// To be called by another thread before it wakes this one: the kernel will do so on the caller's CPU, if this thread
+    /// may be there. If it says so, [`restore`](Self::restore) is to follow.
+    pub fn call_here(&self) -> bool {
+        let cpu = sched_getcpu();
+        let allowed = self.allowed.is_some_and(|allowed| allowed.is_set(cpu));
+        let mut here = CpuSet::new();
+        here.set(cpu);
+        allowed && sched_setaffinity(Some(self.thread), &here).is_ok()
+    }
+
+    /// To be called by the thread itself once it is awake: from now on it may be anywhere again.
+    pub fn restore(&self) {
+        if let Some(allowed) = &self.allowed {
+            // An error would be a mask that has become impossible meanwhile; the kernel has replaced it then.
+            let _ = sched_setaffinity(None, allowed);
         }
     }
 }

@@ -7,12 +7,38 @@
 //!
 //! A file counts as loaded only if its code is mapped to be run; one that is merely read through a mapping does not.
 //!
+//! [`Observer`] watches processes for a while: whose threads run, whose wait for a CPU, and for how long (`observe`, by way of
+//! `tree`, `process`, `tasks`, `schedstat` and `machine`). The preload agent's records (`agent`) add which library made
+//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `facts`).
+//!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
 
+mod agent;
 mod constant;
+mod facts;
 mod image;
+mod machine;
+mod observe;
 mod outside;
+mod process;
+mod report;
+mod schedstat;
 mod target;
+mod tasks;
+mod timeline;
+mod tree;
+mod who;
+
+pub use agent::AgentFile;
+pub use machine::Throttling;
+pub use observe::Observer;
+pub use report::{
+    CoresAllowed, GroupReport, ProcessSummary, Report, Runnable, Switches, Totals, Wait,
+};
+pub use schedstat::{QueueTime, QueueTimes};
+pub use tasks::Tasks;
+pub use timeline::Point;
+pub use who::GroupKind;
 
 use crate::error::Result;
 use crate::runtime::catalog;

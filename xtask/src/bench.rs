@@ -25,7 +25,15 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
     let program = demo::build(project)?;
     let mut cargo = project.cargo();
     cargo
-        .args(["bench", "--package", "threadctl", "--bench", "tables", "--"])
+        .args([
+            "bench",
+            "--package",
+            "threadctl",
+            "--all-features",
+            "--bench",
+            "tables",
+            "--",
+        ])
         .args(request)
         .env(MANIFEST_VARIABLE, manifest.file())
         .env("THREADCTL_BIN", program);

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{cores, demo, env, info, tune};
+use crate::cmd::{cores, demo, env, info, run, tune};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     /// Print how many cores this process may really use, and with --explain which constraint says so.
     Cores(cores::args::CoresArgs),
     Env(env::args::EnvArgs),
+    Run(run::args::RunArgs),
     Tune(tune::args::TuneArgs),
     Demo(demo::args::DemoArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.

@@ -1,7 +1,7 @@
 //! The `threadctl` command: parse, run one command, map its end to an exit code.
 //!
 //! Invariants: this is the only place that turns a result into an exit code (0 the answer is good, 1 the answer
-//! is bad news, 2 usage or system error; clap uses 2 for usage errors too), and nothing below it calls
+//! is bad news, 2 usage or system error; clap uses 2 for usage errors too; `threadctl run` ends as its command did), and nothing below it calls
 //! `process::exit`. A reader that goes away early (`threadctl demo | head -1`) is not an error.
 
 mod args;
@@ -19,6 +19,8 @@ pub(crate) enum Verdict {
     Good,
     /// The command worked, and its answer is bad news (already printed).
     BadNews,
+    /// A command was run, and ended with this code.
+    Status(u8),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         .and_then(|_| cmd::run(cli.command));
     match ended {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Status(code)) => ExitCode::from(code),
         Ok(Verdict::BadNews) => ExitCode::from(1),
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {

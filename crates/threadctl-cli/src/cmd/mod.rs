@@ -5,6 +5,7 @@ pub(crate) mod cores;
 pub(crate) mod demo;
 pub(crate) mod env;
 pub(crate) mod info;
+pub(crate) mod run;
 mod special;
 pub(crate) mod tune;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Info(args) => info::run(&args),
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),

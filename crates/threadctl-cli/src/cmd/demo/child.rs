@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 use threadctl::ConcurrentCallers;
+use threadctl::diagnose::QueueTimes;
 
 use super::blas::Blas;
 use super::gp::{self, Buffers, Calls};
 use super::job::{Event, Job, Library, Mode, Run};
-use super::measure::QueueTimes;
 use super::sharing::{AsTheyAre, Shared};
 use crate::Verdict;
 
@@ -98,7 +98,7 @@ fn measured(job: &Job, blas: &Blas, pool: &rayon::ThreadPool, calls: &impl Calls
     let waited = QueueTimes::now().since(&queue_before);
     send(&Event::Measured)?;
     let (libraries, mut notes) = describe();
-    let wait_share = waited.and_then(|waited| waited.share(cpu_seconds));
+    let wait_share = waited.and_then(|waited| waited.share_of(cpu_seconds));
     if waited.is_some() && wait_share.is_none() {
         notes.push(format!(
             "Queue wait of \"{}\" not known: threads that ended meanwhile did more than a tenth of the work, and what \

@@ -83,6 +83,29 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
     Ok(Verdict::Good)
 }
 
+/// The settings of one job, for a command that is started with them.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// The settings of one of `jobs` jobs (one without it) that share `cores` (all without it).
+pub(crate) fn share(wanted: Option<Workers<'_>>, among: Option<Workers<'_>>) -> Result<Share> {
+    let all = threadctl::cores().count();
+    let cores = wanted.map_or(all, |wanted| wanted.resolve(all));
+    let count = among.map_or(1, |among| jobs(among, cores));
+    let mut plan = Plan::new(cores, count, None, None)?;
+    plan.notes.extend(overruled());
+    Ok(Share {
+        variables: ROWS
+            .iter()
+            .map(|row| (row.name.to_owned(), value(row, &plan)))
+            .collect(),
+        notes: plan.notes,
+    })
+}
+
 /// What is set here already and goes before a setting. It is somebody's decision, so it is told and not unset.
 fn overruled() -> impl Iterator<Item = String> {
     STRONGER

@@ -1,0 +1,184 @@
+//! `threadctl run`: starts a command, looks at its threads until it ends, reports, and ends as the command did.
+//!
+//! Invariants: once the command was started its status is passed on, whatever becomes of the report; nothing is written to
+//! standard output, which is the command's.
+
+mod agent;
+pub(crate) mod args;
+mod child;
+mod json;
+mod settings;
+mod text;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeVal;
+use threadctl::diagnose::{AgentFile, Observer, Report, Totals};
+
+use crate::{Verdict, out};
+use agent::Agent;
+use args::RunArgs;
+use child::{Child, End};
+use json::{Document, SCHEMA};
+use settings::Settings;
+
+/// Looking may take this part of a core.
+const COST: u32 = 100;
+
+/// The longest time between two looks that the cost of looking makes.
+const RARE: Duration = Duration::from_secs(1);
+
+/// Time between the first looks, which doubles until it is the interval: a short program is seen too.
+const SOON: Duration = Duration::from_millis(1);
+
+/// Runs the command.
+pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
+    let (program, rest) = args.command.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    let settings = Settings::new(args.cores, args.jobs, &args.limit)?;
+    for note in &settings.notes {
+        out::complain(&format!("note: {note}"));
+    }
+    command.envs(settings.variables);
+    // A file that cannot be written is found now, and not when an hour of work has ended.
+    let file = args.report.as_ref().map(|path| {
+        File::create(path)
+            .with_context(|| format!("the report cannot be written to {}", path.display()))
+    });
+    let file = file.transpose()?;
+    let mut notes = Vec::new();
+    let (records, agent) = match set_up_agent(args, &mut command) {
+        Ok(Some((records, agent))) => (Some(records), Some(agent)),
+        Ok(None) => (None, None),
+        // Without it the report is poorer, but the command runs all the same.
+        Err(error) => {
+            notes.push(format!(
+                "whose the threads are is a guess, without the agent: {error:#}"
+            ));
+            (None, None)
+        }
+    };
+
+    let mut observer = Observer::of_children(records);
+    let child = Child::start(command)?;
+    allow_many_files();
+    let mut pause = SOON;
+    let end = child.wait(|| {
+        let cost = observer.look();
+        pause = (pause * 2).min(args.interval);
+        pause.max((cost * COST).min(RARE))
+    })?;
+    observer.look();
+    if let Some(agent) = agent {
+        agent.end(observer.alive() > 0);
+    }
+    let mut report = observer.finish(totals());
+    report.notes.extend(notes);
+
+    let shown: Vec<String> = args
+        .command
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    if let Err(error) = deliver(args, file, &shown, end, &report) {
+        out::complain(&format!("{error:#}"));
+    }
+    let exceeds = args.fail_over.is_some_and(|most| loss(&report) > most);
+    if exceeds && end == End::Exited(0) {
+        out::complain(&format!(
+            "{:.1} % of thread time was lost waiting for a core (--fail-over {})",
+            loss(&report),
+            args.fail_over.unwrap_or_default()
+        ));
+        return Ok(Verdict::BadNews);
+    }
+    Ok(Verdict::Status(end.code()))
+}
+
+fn set_up_agent(args: &RunArgs, command: &mut Command) -> Result<Option<(AgentFile, Agent)>> {
+    if args.no_agent {
+        return Ok(None);
+    }
+    let records = AgentFile::new()?;
+    let agent = Agent::set_up(command, &records)?;
+    Ok(Some((records, agent)))
+}
+
+/// Two files stay open for each thread, and there may be thousands. The child has the limit that this process was given.
+fn allow_many_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // What cannot be opened is not counted; nothing else depends on it.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
+/// What the kernel counted of all processes that ended below this one.
+fn totals() -> Totals {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Totals::default();
+    };
+    let time = |time: TimeVal| {
+        let (seconds, micros) = (time.tv_sec().unsigned_abs(), time.tv_usec().unsigned_abs());
+        Duration::from_secs(seconds) + Duration::from_micros(micros)
+    };
+    let count = |count: i64| u64::try_from(count).ok();
+    Totals {
+        cpu: Some(time(usage.user_time()) + time(usage.system_time())),
+        voluntary_switches: count(usage.voluntary_context_switches()),
+        involuntary_switches: count(usage.involuntary_context_switches()),
+    }
+}
+
+/// Per cent of thread time that went into waiting for a core.
+fn loss(report: &Report) -> f64 {
+    report.wait.share * 100.0
+}
+
+/// Writes the report where it is wanted.
+fn deliver(
+    args: &RunArgs,
+    file: Option<File>,
+    command: &[String],
+    end: End,
+    report: &Report,
+) -> Result<()> {
+    if args.quiet && file.is_none() {
+        return Ok(());
+    }
+    let mut text = if args.json {
+        serde_json::to_string_pretty(&Document {
+            schema: SCHEMA,
+            threadctl: env!("CARGO_PKG_VERSION"),
+            command,
+            status: end.code(),
+            signal: match end {
+                End::Exited(_) => None,
+                End::Killed(signal) => Some(signal),
+            },
+            loss_percent: loss(report),
+            report,
+        })?
+    } else {
+        text::report(command, end, report)
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    match file {
+        Some(mut file) => file.write_all(text.as_bytes()).with_context(|| {
+            let path = args.report.clone().unwrap_or_default();
+            format!("the report cannot be written to {}", path.display())
+        }),
+        None => {
+            // Whoever read it may have gone; that is not the command's fault.
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The report in words, for people: 80 columns.
+
+use std::fmt::Write as _;
+
+use threadctl::diagnose::{Point, Report};
+
+use super::child::End;
+use crate::out::shown;
+
+/// Columns of the time line.
+const COLUMNS: usize = 60;
+
+const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The whole report.
+pub(super) fn report(command: &[String], end: End, report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_report(&mut text, command, end, report);
+    text
+}
+
+fn write_report(
+    text: &mut String,
+    command: &[String],
+    end: End,
+    report: &Report,
+) -> std::fmt::Result {
+    let ended = match end {
+        End::Exited(code) => format!("ended with status {code}"),
+        End::Killed(signal) => format!("was killed by signal {signal}"),
+    };
+    let cores = &report.cores;
+    writeln!(text, "threadctl: {} {ended}", shown(&command.join(" ")))?;
+    let mut line = |name: &str, value: String| writeln!(text, "  {name:<18} {value}");
+    line("wall time", format!("{:.2} s", report.wall_seconds))?;
+    line(
+        "CPU time",
+        format!(
+            "{:.2} s: {:.2} of {} cores used on average",
+            report.cpu_seconds, report.cores_used, cores.count
+        ),
+    )?;
+    line(
+        "cores",
+        format!("{}, by the {} ({})", cores.count, cores.kind, cores.because),
+    )?;
+    line(
+        "runnable threads",
+        format!(
+            "{} at most, {:.1} on average, on {} cores",
+            report.runnable.peak, report.runnable.mean, cores.count
+        ),
+    )?;
+    let wait = &report.wait;
+    let least = if wait.exact { "" } else { "at least " };
+    line(
+        "run-queue wait",
+        format!(
+            "{least}{:.2} s: {:.1} % of thread time",
+            wait.seconds,
+            wait.share * 100.0
+        ),
+    )?;
+    let count =
+        |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    line(
+        "context switches",
+        format!(
+            "{} involuntary, {} voluntary; {} moves between CPUs seen",
+            count(report.switches.involuntary),
+            count(report.switches.voluntary),
+            report.switches.moves_seen
+        ),
+    )?;
+    if let Some(pressure) = report.cpu_pressure {
+        line(
+            "CPU pressure",
+            format!(
+                "some thread of the machine waited {:.0} % of the time",
+                pressure * 100.0
+            ),
+        )?;
+    }
+    if let Some(throttling) = report
+        .throttling
+        .filter(|throttling| throttling.periods > 0)
+    {
+        line(
+            "throttled",
+            format!(
+                "{} times, {:.2} s in all, by a CPU quota",
+                throttling.periods, throttling.seconds
+            ),
+        )?;
+    }
+    write_who(text, report)?;
+    write_timeline(text, &report.timeline, cores.count)?;
+    for note in &report.notes {
+        writeln!(text, "  note: {note}")?;
+    }
+    Ok(())
+}
+
+fn write_who(text: &mut String, report: &Report) -> std::fmt::Result {
+    if report.who.is_empty() {
+        return Ok(());
+    }
+    writeln!(text)?;
+    writeln!(
+        text,
+        "  {:<24} {:>8} {:>6} {:>10} {:>10} {:>12}",
+        "whose threads", "threads", "peak", "CPU, s", "waited, s", "overlap, s"
+    )?;
+    for group in &report.who {
+        let guess = if group.guessed > 0 { " (guess)" } else { "" };
+        let name: String = shown(&group.name).chars().take(24 - guess.len()).collect();
+        writeln!(
+            text,
+            "  {:<24} {:>8} {:>6} {:>10.2} {:>10.2} {:>12.2}",
+            format!("{name}{guess}"),
+            group.threads,
+            group.peak,
+            group.cpu_seconds,
+            group.wait_seconds,
+            group.overlap_seconds
+        )?;
+    }
+    Ok(())
+}
+
+/// Runnable threads over time, a character for a stretch of it.
+fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::Result {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return Ok(());
+    };
+    let end = last.at + last.seconds;
+    let width = (end - first.at).max(1e-9) / COLUMNS as f64;
+    let mut columns = [0u32; COLUMNS];
+    for point in points {
+        // A point covers all the columns that it reaches into, so that a long look leaves no gap.
+        let column = |at: f64| (((at - first.at) / width) as usize).min(COLUMNS - 1);
+        let covered = columns.get_mut(column(point.at)..=column(point.at + point.seconds));
+        for height in covered.into_iter().flatten() {
+            *height = (*height).max(point.runnable);
+        }
+    }
+    let most = columns.iter().copied().max().unwrap_or(0);
+    if most == 0 {
+        return Ok(());
+    }
+    let bars: String = columns
+        .iter()
+        .map(|height| {
+            let eighths = (f64::from(*height) * 8.0 / f64::from(most)).ceil() as usize;
+            BARS.get(eighths).copied().unwrap_or('█')
+        })
+        .collect();
+    writeln!(text)?;
+    writeln!(
+        text,
+        "  runnable threads over {end:.2} s (full height: {most} threads; cores: {cores})"
+    )?;
+    writeln!(text, "  |{bars}|")
+}

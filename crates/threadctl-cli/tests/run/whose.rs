@@ -1,0 +1,164 @@
+//! Attribution by the agent: exact against programs whose threads are known, and the real OpenMP runtime.
+
+use super::{compile, document_of, group};
+use serde_json::Value;
+use std::path::Path;
+
+/// The program that makes threads, and a library of this name that does so too.
+fn makers(folder: &Path) -> String {
+    let program = compile(&["makers.c", "maker.c"], &folder.join("makers"), &["-ldl"]);
+    program.to_str().unwrap().to_owned()
+}
+
+fn maker(folder: &Path, name: &str) -> String {
+    let library = compile(&["maker.c"], &folder.join(name), &["-shared", "-fPIC"]);
+    library.to_str().unwrap().to_owned()
+}
+
+fn threads(document: &Value, name: &str) -> u64 {
+    group(document, name)["threads"].as_u64().unwrap()
+}
+
+#[test]
+fn every_thread_belongs_to_the_library_that_made_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let made = [
+        ("libscipy_openblas64_-0123abcd.so", "libopenblas", 3),
+        ("libgomp-a34b.so.1.0.0", "libgomp", 5),
+        ("libiomp5.so", "libiomp5", 7),
+        ("libomp.so.5", "libomp", 2),
+        ("libmkl_core.so.2", "libmkl", 4),
+        ("libtbb.so.12", "tbb", 6),
+        ("libblis.so.4", "libblis", 1),
+        ("libsomething.so.3", "libsomething", 8),
+    ];
+    let mut arguments = vec![program, "-".to_owned(), "9".to_owned(), "1".to_owned()];
+    for (file, _, count) in made {
+        arguments.extend([
+            maker(folder.path(), file),
+            count.to_string(),
+            "1".to_owned(),
+        ]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let document = document_of(&[], &[], &arguments);
+    for (_, name, count) in made {
+        assert_eq!(threads(&document, name), count, "{name}");
+        assert_eq!(group(&document, name)["guessed"], 0, "{name}");
+    }
+    assert_eq!(
+        threads(&document, "makers"),
+        10,
+        "its own, and the first one"
+    );
+    assert_eq!(document["who"].as_array().unwrap().len(), made.len() + 1);
+}
+
+#[test]
+fn the_times_of_threads_that_ended_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let library = maker(folder.path(), "libgomp.so.1");
+    // A hundred threads of two milliseconds each: far fewer looks than threads.
+    let document = document_of(&[], &[], &[&program, &library, "100", "2"]);
+    let group = group(&document, "libgomp");
+    assert_eq!(group["threads"], 100);
+    let used = group["cpu_seconds"].as_f64().unwrap();
+    assert!(
+        used >= 0.2,
+        "each used two milliseconds by its own clock, all {used} s"
+    );
+    assert_eq!(document["wait"]["exact"], true, "{:#}", document["wait"]);
+    let all = document["cpu_seconds"].as_f64().unwrap();
+    assert!(used <= all, "{used} of {all} s");
+}
+
+#[test]
+fn thousands_of_threads_are_all_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let library = maker(folder.path(), "libtbb.so.12");
+    let mut arguments = vec![program.as_str()];
+    for _ in 0..20 {
+        arguments.extend([library.as_str(), "150", "0"]);
+    }
+    let document = document_of(&[], &[], &arguments);
+    assert_eq!(threads(&document, "tbb"), 3000);
+    assert!(group(&document, "tbb")["peak"].as_u64().unwrap() <= 150);
+}
+
+#[test]
+fn children_that_fork_and_exec_are_counted_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let script = format!("({program} - 2 1); {program} - 3 1 & wait; exec {program} - 4 1");
+    let document = document_of(&[], &[], &["sh", "-c", &script]);
+    // Three programs, one of them in place of the shell, whose first thread it goes on with.
+    assert_eq!(threads(&document, "makers"), (2 + 1) + (3 + 1) + (4 + 1));
+}
+
+#[test]
+fn the_real_openmp_runtime_is_told_from_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("loop.c");
+    std::fs::write(
+        &source,
+        "int main(void) { double sum = 0;\n\
+         #pragma omp parallel for reduction(+:sum)\n\
+         for (int i = 0; i < 1000; i++) sum += i;\n\
+         return sum != 499500; }\n",
+    )
+    .unwrap();
+    let program = folder.path().join("loop");
+    compile(&[source.to_str().unwrap()], &program, &["-fopenmp"]);
+    let document = document_of(
+        &[],
+        &[("OMP_NUM_THREADS", "6")],
+        &[program.to_str().unwrap()],
+    );
+    assert_eq!(threads(&document, "libgomp"), 5, "and the first thread");
+    assert_eq!(threads(&document, "loop"), 1);
+    let process = &document["processes"][0];
+    let runtimes = process["runtimes"].as_array().unwrap();
+    assert!(
+        runtimes
+            .iter()
+            .any(|file| file.as_str().unwrap().contains("libgomp.so")),
+        "{process:#}"
+    );
+}
+
+#[test]
+fn without_the_agent_it_is_a_guess() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let document = document_of(&["--no-agent"], &[], &[&program, "-", "3", "50"]);
+    assert_eq!(document["processes"][0]["agent"], false);
+    let guessed: u64 = document["who"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["guessed"].as_u64().unwrap())
+        .sum();
+    // Threads that no look found are not there at all, so only what is there can be guessed.
+    let seen = document["processes"][0]["threads"].as_u64().unwrap();
+    assert_eq!(guessed + 1, seen);
+}
+
+#[test]
+fn a_statically_linked_program_runs_without_the_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("none.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let program = folder.path().join("none");
+    compile(&[source.to_str().unwrap()], &program, &["-static"]);
+    let document = document_of(&[], &[], &[program.to_str().unwrap()]);
+    assert!(
+        document["processes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|process| process["agent"] == false)
+    );
+}

@@ -1,0 +1,368 @@
+//! Watching a tree of processes: look after look, until it has ended.
+//!
+//! Invariants: nothing that is watched is stopped, signalled or written to. A thread's times count from its beginning if
+//! everything below this process is watched, and from the first look if a running process is; so their sum never has in it what
+//! was before. Processes, threads and files that vanish between two reads are normal and skipped.
+
+use super::agent::{AgentFile, Made};
+use super::machine::{Counters, Throttling};
+use super::process::{Process, ProcessUse};
+use super::report::{self, Report, Totals};
+use super::schedstat::QueueTime;
+use super::timeline::{Point, Timeline};
+use super::tree::Tree;
+use super::who::Group;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// What a thread had used when it was last seen.
+#[derive(Debug, Clone)]
+pub(super) struct ThreadUse {
+    pub pid: u32,
+    pub tid: u32,
+    pub name: String,
+    /// What the agent says of it, if it does.
+    pub made: Option<Made>,
+    pub group: Group,
+    pub time: QueueTime,
+    /// When it was first and last seen, on the monotonic clock.
+    pub first_seen: u64,
+    pub last_seen: u64,
+    /// How many looks found it on another CPU than the look before.
+    pub moves: u32,
+    cpu: u32,
+    /// What it had used before it was first seen, if that does not count.
+    before: QueueTime,
+}
+
+/// All that was seen, for the report.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub threads: Vec<ThreadUse>,
+    pub processes: Vec<ProcessUse>,
+    /// CPU time that a group used while threads of another waited for a CPU, in nanoseconds.
+    pub overlap: BTreeMap<Group, u64>,
+    pub points: Vec<Point>,
+    /// In nanoseconds.
+    pub duration: u64,
+    pub looks: u32,
+    pub pressure: Option<f64>,
+    pub throttling: Option<Throttling>,
+    /// CPU time of everything on the machine, in seconds.
+    pub busy: Option<f64>,
+}
+
+/// Watches processes.
+///
+/// ```
+/// use threadctl::diagnose::{Observer, Totals};
+/// let mut child = std::process::Command::new("true").spawn().unwrap();
+/// let mut observer = Observer::of_children(None);
+/// observer.look();
+/// child.wait().unwrap();
+/// let report = observer.finish(Totals::default());
+/// assert!(report.wall_seconds >= 0.0);
+/// ```
+#[derive(Debug)]
+pub struct Observer {
+    tree: Tree,
+    from_zero: bool,
+    agent: Option<AgentFile>,
+    /// Which threads the agent has told of, and how many of its records were read.
+    made: HashMap<(u32, u32), Made>,
+    read: u32,
+    living: BTreeMap<u32, Process>,
+    ended: Vec<ProcessUse>,
+    threads: Vec<ThreadUse>,
+    /// Where the living ones are among the threads.
+    at: HashMap<(u32, u32), usize>,
+    overlap: BTreeMap<Group, u64>,
+    timeline: Timeline,
+    began: u64,
+    last: u64,
+    looks: u32,
+    counters: Counters,
+}
+
+impl Observer {
+    /// Watches whatever descends from this process from now on. `agent` is the file that an agent in it writes to.
+    ///
+    /// ```
+    /// let observer = threadctl::diagnose::Observer::of_children(None);
+    /// ```
+    pub fn of_children(agent: Option<AgentFile>) -> Self {
+        Self::new(Tree::of_children(), true, agent)
+    }
+
+    /// Watches the process `pid` and its descendants, from now on.
+    ///
+    /// ```
+    /// let mut observer = threadctl::diagnose::Observer::of_process(std::process::id());
+    /// observer.look();
+    /// assert!(observer.alive() >= 1);
+    /// ```
+    pub fn of_process(pid: u32) -> Self {
+        Self::new(Tree::of(pid), false, None)
+    }
+
+    fn new(tree: Tree, from_zero: bool, agent: Option<AgentFile>) -> Self {
+        let now = now();
+        Observer {
+            tree,
+            from_zero,
+            agent,
+            made: HashMap::new(),
+            read: 0,
+            living: BTreeMap::new(),
+            ended: Vec::new(),
+            threads: Vec::new(),
+            at: HashMap::new(),
+            overlap: BTreeMap::new(),
+            timeline: Timeline::new(),
+            began: now,
+            last: now,
+            looks: 0,
+            counters: Counters::now(),
+        }
+    }
+
+    /// How many processes the last look found, zombies included.
+    ///
+    /// ```
+    /// assert_eq!(threadctl::diagnose::Observer::of_children(None).alive(), 0);
+    /// ```
+    pub fn alive(&self) -> usize {
+        self.living.len()
+    }
+
+    /// Looks once; tells what CPU time that took, so that the caller can keep it rare enough.
+    ///
+    /// ```
+    /// let mut observer = threadctl::diagnose::Observer::of_children(None);
+    /// let cost = observer.look();
+    /// assert!(cost < std::time::Duration::from_secs(60));
+    /// ```
+    pub fn look(&mut self) -> Duration {
+        let began = cpu_time();
+        self.looks = self.looks.saturating_add(1);
+        self.read_agent();
+        let pids = self.tree.look();
+        let gone: Vec<u32> = self
+            .living
+            .keys()
+            .copied()
+            .filter(|pid| pids.binary_search(pid).is_err())
+            .collect();
+        for pid in gone {
+            self.ended
+                .extend(self.living.remove(&pid).map(|process| process.seen));
+        }
+        let now = now();
+        let mut tally = Tally::default();
+        let mut at = HashMap::with_capacity(self.at.len());
+        for pid in pids {
+            let mut process = self
+                .living
+                .remove(&pid)
+                .unwrap_or_else(|| Process::new(pid));
+            let looks = process.tasks.look();
+            // Later than the beginning of every thread that was found.
+            let seen_at = self::now();
+            let changed = process.refresh(looks.len());
+            for look in looks {
+                let known = (!look.is_new)
+                    .then(|| self.at.get(&(pid, look.tid)).copied())
+                    .flatten();
+                let index = known.unwrap_or_else(|| {
+                    self.threads.push(ThreadUse {
+                        pid,
+                        tid: look.tid,
+                        name: String::new(),
+                        made: None,
+                        group: Group::unknown(),
+                        time: QueueTime::default(),
+                        first_seen: seen_at,
+                        last_seen: seen_at,
+                        moves: 0,
+                        cpu: look.cpu,
+                        before: if self.from_zero {
+                            QueueTime::default()
+                        } else {
+                            look.time.unwrap_or_default()
+                        },
+                    });
+                    self.threads.len() - 1
+                });
+                at.insert((pid, look.tid), index);
+                let Some(thread) = self.threads.get_mut(index) else {
+                    continue;
+                };
+                if thread.made.is_none() {
+                    thread.made = self.made.get(&(pid, look.tid)).cloned();
+                    thread.group = process.seen.group_of(thread.tid, thread.made.as_ref());
+                } else if changed {
+                    thread.group = process.seen.group_of(thread.tid, thread.made.as_ref());
+                }
+                let time = look.time.unwrap_or_default().since(thread.before);
+                tally.add(&thread.group, look.is_runnable, time.since(thread.time));
+                thread.time = time;
+                thread.last_seen = seen_at;
+                thread.name = look.name;
+                thread.moves += u32::from(thread.cpu != look.cpu);
+                thread.cpu = look.cpu;
+            }
+            self.living.insert(pid, process);
+        }
+        self.at = at;
+        let point = tally.point(
+            self.last.saturating_sub(self.began),
+            now.saturating_sub(self.last),
+        );
+        tally.add_overlap(&mut self.overlap);
+        self.timeline.add(point);
+        self.last = now;
+        cpu_time().saturating_sub(began)
+    }
+
+    /// Reads what the agent has written since the last look, and again what was not complete then.
+    fn read_agent(&mut self) {
+        let Some(agent) = &self.agent else {
+            return;
+        };
+        let (count, _) = agent.count();
+        if count == self.read {
+            return;
+        }
+        for made in agent.written(self.read).threads {
+            self.made.insert((made.pid, made.tid), made);
+        }
+        // A thread writes its number down when it begins, which may be a little later.
+        let incomplete = self.made.keys().filter(|(_, tid)| *tid == 0).count();
+        self.made.retain(|(_, tid), _| *tid != 0);
+        if incomplete == 0 {
+            self.read = count;
+        }
+    }
+
+    /// Ends watching, and puts together what was seen. `totals` is what the kernel counted of the processes that have ended,
+    /// if the caller knows it.
+    ///
+    /// ```
+    /// use threadctl::diagnose::{Observer, Totals};
+    /// let report = Observer::of_children(None).finish(Totals::default());
+    /// assert_eq!(report.runnable.peak, 0);
+    /// ```
+    pub fn finish(mut self, totals: Totals) -> Report {
+        let written = self.agent.as_ref().map(|agent| agent.written(0));
+        let living = std::mem::take(&mut self.living);
+        let left = living.keys().copied().collect();
+        self.ended
+            .extend(living.into_values().map(|process| process.seen));
+        let (duration, counters) = (now().saturating_sub(self.began), Counters::now());
+        let seen = Seen {
+            threads: self.threads,
+            processes: self.ended,
+            overlap: self.overlap,
+            points: self.timeline.points().to_vec(),
+            duration,
+            looks: self.looks,
+            pressure: counters.pressure_since(&self.counters, duration as f64 * 1e-9),
+            throttling: counters.throttling_since(&self.counters),
+            busy: counters.busy_since(&self.counters),
+        };
+        report::put_together(seen, written, totals, left)
+    }
+}
+
+/// The sums of one look.
+#[derive(Debug, Default)]
+struct Tally {
+    groups: BTreeMap<Group, (u32, QueueTime)>,
+}
+
+impl Tally {
+    fn add(&mut self, group: &Group, is_runnable: bool, time: QueueTime) {
+        let (runnable, sum) = match self.groups.get_mut(group) {
+            Some(known) => known,
+            None => self.groups.entry(group.clone()).or_default(),
+        };
+        *runnable += u32::from(is_runnable);
+        *sum += time;
+    }
+
+    /// What the look says of the time since the one before; all in nanoseconds.
+    fn point(&self, at: u64, duration: u64) -> Point {
+        let mut sum = QueueTime::default();
+        for (_, time) in self.groups.values() {
+            sum += *time;
+        }
+        let per_time = |nanoseconds: u64| nanoseconds as f64 / duration.max(1) as f64;
+        Point {
+            at: at as f64 * 1e-9,
+            seconds: duration as f64 * 1e-9,
+            runnable: self.groups.values().map(|(runnable, _)| runnable).sum(),
+            running: per_time(sum.ran),
+            waiting: per_time(sum.waited),
+            groups: self
+                .groups
+                .iter()
+                .filter(|(_, (runnable, _))| *runnable > 0)
+                .map(|(group, (runnable, _))| (group.name.clone(), *runnable))
+                .collect(),
+        }
+    }
+
+    fn add_overlap(&self, overlap: &mut BTreeMap<Group, u64>) {
+        let all: u64 = self.groups.values().map(|(_, time)| time.waited).sum();
+        for (group, (_, time)) in &self.groups {
+            let others = time.ran.min(all - time.waited);
+            if others > 0 {
+                *overlap.entry(group.clone()).or_default() += others;
+            }
+        }
+    }
+}
+
+/// CPU time of the calling thread: on a busy machine a look may be interrupted for long.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// The monotonic clock, which the agent reads too, in nanoseconds.
+fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::who::GroupKind;
+    use super::*;
+
+    fn group(name: &str) -> Group {
+        Group {
+            kind: GroupKind::Library,
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn overlap_is_what_ran_while_others_waited() {
+        let mut tally = Tally::default();
+        let time = |ran, waited| QueueTime { ran, waited };
+        tally.add(&group("a"), true, time(100, 5));
+        tally.add(&group("b"), true, time(10, 30));
+        tally.add(&group("b"), false, time(0, 0));
+        let mut overlap = BTreeMap::new();
+        tally.add_overlap(&mut overlap);
+        assert_eq!(overlap[&group("a")], 30);
+        assert_eq!(overlap[&group("b")], 5);
+        let point = tally.point(0, 100);
+        assert_eq!(
+            (point.runnable, point.groups["a"], point.groups["b"]),
+            (2, 1, 1)
+        );
+        assert!((point.running - 1.1).abs() < 1e-9 && (point.waiting - 0.35).abs() < 1e-9);
+    }
+}

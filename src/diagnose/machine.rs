@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How long the kernel's clock tick for CPU times is, in seconds: what it tells to programs is always in hundredths.
-const TICK: f64 = 0.01;
+/// Clock ticks in a second: what the kernel tells to programs is always in hundredths.
+const TICKS: f64 = 100.0;
 
 /// What a control group with a CPU quota was held up.
 ///
@@ -78,7 +78,7 @@ fn busy(text: &str) -> Option<f64> {
         .collect();
     let of = |at: &[usize]| at.iter().filter_map(|&at| fields.get(at)).sum::<u64>();
     fields.get(3)?;
-    Some(of(&[0, 1, 2, 5, 6]) as f64 * TICK)
+    Some(of(&[0, 1, 2, 5, 6]) as f64 / TICKS)
 }
 
 /// The sum over the group and its parents, each of which may have a quota.

@@ -26,8 +26,10 @@ use threadctl::runtimes;
 
 /// Threads of the test, in all roles together.
 const THREADS: usize = 16;
-/// A thread that does nothing for so long has stalled.
-const STALLED: Duration = Duration::from_secs(60);
+/// How long between two looks at what the threads have done.
+const LOOK: Duration = Duration::from_millis(200);
+/// A thread that has done nothing at so many looks has stalled: a minute, in which this process was not stopped itself.
+const STALLED: u32 = 300;
 
 /// A product whose result is known: small whole numbers, exact in any order of summation.
 struct Product {
@@ -257,14 +259,14 @@ fn stress(path: &Path) {
         }
         let end = Instant::now() + Duration::from_secs(seconds);
         let most = &mut most;
-        let mut seen = vec![(0, Instant::now()); THREADS];
+        let mut seen = vec![(0, 0); THREADS];
         while Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(200));
-            for (me, (count, since)) in seen.iter_mut().enumerate() {
+            std::thread::sleep(LOOK);
+            for (me, (count, looks)) in seen.iter_mut().enumerate() {
                 let now = stage.progress[me].load(Relaxed);
-                if now != *count {
-                    (*count, *since) = (now, Instant::now());
-                } else if since.elapsed() > STALLED {
+                *looks = if now == *count { *looks + 1 } else { 0 };
+                *count = now;
+                if *looks > STALLED {
                     // The scope would wait for the thread that stalled.
                     eprintln!("thread {me} stalled after {now} rounds");
                     std::process::abort();

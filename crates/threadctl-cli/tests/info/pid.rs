@@ -295,11 +295,11 @@ fn numbers_that_no_process_can_have() {
 fn a_zombie() {
     let mut child = Command::new("true").spawn().unwrap();
     let pid = child.id().to_string();
-    for _ in 0..200 {
+    let is_zombie = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        if stat.contains(") Z ") {
-            break;
-        }
+        stat.contains(") Z ")
+    };
+    while !is_zombie() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let text = refusal(&pid);

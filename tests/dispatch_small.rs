@@ -11,7 +11,7 @@ mod common;
 
 use common::{in_own_process, library, load_path, mkl_folder};
 use num_complex::Complex;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 use threadctl::dispatch::{Blas, Scalar};
 
 const LIBRARIES: &[(&str, &[(&str, &str)])] = &[
@@ -289,18 +289,19 @@ fn callers_of_one_serial_library_take_turns_whatever_they_call_it_through() {
         };
         let (_, gemm) = routines::<f64>()[0];
         let (mut long, mut short) = (operands(2000), operands(4));
-        let begun = std::sync::Barrier::new(2);
+        // The last element of the long product, which is final when all is done; before, it is what it was, or a part of
+        // the sum.
+        // SAFETY: an element of `long.c`, which outlives this and is aligned for it; it is written by the library alone.
+        let last = unsafe { AtomicU64::from_ptr(long.c.as_mut_ptr().add(2000 * 2000 - 1).cast()) };
+        let last = || f64::from_bits(last.load(Ordering::Relaxed));
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                begun.wait();
-                gemm(&one, 2000, &mut long).unwrap();
-            });
-            begun.wait();
-            std::thread::sleep(Duration::from_millis(30));
-            let since = Instant::now();
+            scope.spawn(|| gemm(&one, 2000, &mut long).unwrap());
+            // The library begins with C = 0 C.
+            while last() == 0.25 {
+                std::thread::yield_now();
+            }
             gemm(&other, 4, &mut short).unwrap();
-            let waited = since.elapsed();
-            assert!(waited > Duration::from_millis(50), "{waited:?}");
+            assert_eq!(last(), 125.0, "the short call went in beside the long one");
         });
     });
 }

@@ -45,10 +45,21 @@ fn products(blas: &Blas, pool: &rayon::ThreadPool, count: usize) {
 /// Nanoseconds that the other worker of the pool computed while `work` ran on this one.
 fn helped(pool: &rayon::ThreadPool, work: impl FnOnce() + Send) -> u64 {
     let ids = pool.broadcast(|_| rustix::thread::gettid().as_raw_nonzero().get());
+    let read = |id: i32, file: &str| {
+        let path = format!("/proc/self/task/{id}/{file}");
+        std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"))
+    };
     let of = |id: i32| -> u64 {
-        let path = format!("/proc/self/task/{id}/schedstat");
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let text = read(id, "schedstat");
         text.split(' ').next().unwrap().parse().unwrap()
+    };
+    // One that has done nothing for a while may as well be waiting for a core.
+    let sleeps = |id: i32| {
+        read(id, "stat")
+            .rsplit_once(") ")
+            .unwrap()
+            .1
+            .starts_with('S')
     };
     pool.install(|| {
         let own = rustix::thread::gettid().as_raw_nonzero().get();
@@ -58,7 +69,7 @@ fn helped(pool: &rayon::ThreadPool, work: impl FnOnce() + Send) -> u64 {
         loop {
             std::thread::sleep(std::time::Duration::from_millis(20));
             let now = of(other);
-            if now == before {
+            if now == before && sleeps(other) {
                 break;
             }
             before = now;
@@ -82,7 +93,9 @@ fn the_number_decides_whether_a_call_has_help() {
         let always = blas.with_least(Least::BUILT_IN.with(Family::Product, 1));
         products(&always, &pool, 10);
         assert_eq!(helped(&pool, || products(&never, &pool, 200)), 0);
-        assert_ne!(helped(&pool, || products(&always, &pool, 2000)), 0);
+        // A machine may be so busy that nobody comes in time.
+        let always = || helped(&pool, || products(&always, &pool, 500));
+        assert!((0..40).any(|_| always() > 0), "nobody ever helps");
         assert_eq!(helped(&pool, || products(&never, &pool, 200)), 0);
     });
 }

@@ -70,9 +70,7 @@ fn what_is_measured_is_told_and_written_and_read_by_the_next_run() {
             .env("THREADCTL_NUM_THREADS", "2");
         command
     };
-    let started = std::time::Instant::now();
     let told = document(run(&["--json"]).arg("--output").arg(&file), 0);
-    let seconds = started.elapsed().as_secs_f64();
     assert_eq!(told["schema"], "threadctl.tune/1");
     assert_eq!(told["library"]["internal_api"], "openblas");
     assert_eq!(told["file"], file.to_str().unwrap());
@@ -82,9 +80,6 @@ fn what_is_measured_is_told_and_written_and_read_by_the_next_run() {
     );
     let noise = told["taken_by_others"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&noise));
-    if noise < 0.1 {
-        assert!(seconds < 20.0, "{seconds} s on a machine that is free");
-    }
 
     let words = ["internal_api", "version", "architecture"];
     let [api, version, kernels] = words.map(|word| told["library"][word].as_str().unwrap());

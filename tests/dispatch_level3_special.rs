@@ -1,5 +1,5 @@
 //! Level 3 through dispatch where BLAS has rules of its own: nothing to multiply, nothing to compute, NaN, what is
-//! forbidden, operands that share memory; and.
+//! forbidden, operands that share memory; and where we have a gemmt of our own.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,

@@ -86,6 +86,9 @@ enum Tiles {
 /// Tiles may run on any of these threads at once and in any order; what they wrote is seen by the caller when this
 /// returns. In a forked child, where no worker exists, the caller runs them all.
 ///
+/// Not for signal handlers: it takes locks and allocates, and a handler that interrupts a shared call of its own thread would
+/// use what that call is changing. The same goes for the routines of [`Blas`](super::Blas).
+///
 /// # Panics
 /// If a tile panics, tiles that nobody has begun are left out, and the panic goes on in the caller when the others have
 /// ended.

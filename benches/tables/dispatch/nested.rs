@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use threadctl::Limits;
 
-/// Rounds in turn, and how long one arrangement runs in each, after a warm-up.
+/// Rounds in turn, and how long one arrangement runs in each, after a warm-up; those of which only the time counts run for
+/// the shorter span.
 const ROUNDS: usize = 3;
 const SPAN: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_millis(700);
 const WARM: Duration = Duration::from_millis(200);
 
 /// Of the bound; of the best static setting; of thread time.
@@ -35,11 +37,12 @@ pub fn table() -> String {
     }
     table
         + &footnote(&format!(
-            "Times over the bound (sequential work / cores), medians of {ROUNDS} rounds in turn of {} s each after {} ms of \
-             warm-up; each program ends with a pass of sin over 524,288 elements. Best static: the best of all pairs of 1 or 2 \
+            "Times over the bound (sequential work / cores), medians of {ROUNDS} rounds in turn of {} s each ({} ms for the bound \
+             and the static settings with one worker) after {} ms of warm-up; each program ends with a pass of sin over 524,288 elements. Best static: the best of all pairs of 1 or 2 \
              rayon workers and 1 or 2 BLAS threads. Wait: time on a run queue as a share of thread time. Targets: dispatch at \
              most {} of the bound and {} of the best static setting, region and dispatch wait at most {} %.",
             SPAN.as_secs(),
+            SHORT.as_millis(),
             WARM.as_millis(),
             TARGETS.0,
             TARGETS.1,
@@ -52,6 +55,7 @@ struct Column {
     workers: usize,
     blas: u32,
     mode: Mode,
+    span: Duration,
 }
 
 /// What a child prints.
@@ -64,22 +68,31 @@ pub fn rows(case: &Case) -> String {
         workers: 1,
         blas: 1,
         mode: Mode::Sequential,
+        span: SHORT,
     }];
-    let statics = [(cores, most), (cores, 1), (1, most), (1, 1)];
-    columns.extend(statics.map(|(workers, blas)| Column {
+    let statics = [
+        (cores, most, SPAN),
+        (cores, 1, SPAN),
+        (1, most, SHORT),
+        (1, 1, SHORT),
+    ];
+    columns.extend(statics.map(|(workers, blas, span)| Column {
         workers,
         blas,
         mode: Mode::Loop,
+        span,
     }));
     columns.push(Column {
         workers: cores,
         blas: most,
         mode: Mode::Region,
+        span: SPAN,
     });
     columns.push(Column {
         workers: cores,
         blas: 0,
         mode: Mode::Loop,
+        span: SPAN,
     });
     let narrow = pool(1);
     let mut text = String::new();
@@ -131,9 +144,9 @@ pub fn rows(case: &Case) -> String {
     text
 }
 
-/// [`SPAN`], or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.
-fn span() -> Duration {
-    std::env::var("THREADCTL_BENCH_MS").map_or(SPAN, |text| {
+/// That span, or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.
+fn quick(span: Duration) -> Duration {
+    std::env::var("THREADCTL_BENCH_MS").map_or(span, |text| {
         Duration::from_millis(text.parse().expect("a number of milliseconds"))
     })
 }
@@ -163,7 +176,7 @@ fn measure(
             .limit_process()
             .expect("it can be set")
     });
-    let span = span();
+    let span = quick(column.span);
     let mut body = || {
         let until = Instant::now() + WARM;
         while Instant::now() < until {

@@ -81,7 +81,7 @@ enum Kind {
 }
 
 /// How many products each outside thread makes, one after the other.
-const EACH: usize = 8;
+const EACH: usize = 40;
 
 /// Elements of the pass.
 const ELEMENTS: usize = 1 << 19;
@@ -109,7 +109,7 @@ pub fn all() -> Vec<Workload> {
             &[(1, 2048), (200, 96)],
         ),
         of(
-            "6 outside threads, 8 of 512 each",
+            "6 outside threads, 40 of 512 each",
             Kind::Outside,
             &[(6, 512)],
         ),

@@ -12,7 +12,7 @@
 //! until it has come back and slept.
 
 use super::load::Load;
-use super::place::Home;
+use super::place::{Calm, Home};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -78,6 +78,7 @@ impl Gate {
             bed: Arc::clone(bed),
         });
         load.queue();
+        let _calm = Calm::begin();
         loop {
             let waited = since.elapsed();
             let Some(at) = state.find(bed) else {
@@ -196,15 +197,18 @@ impl State {
 #[cfg(all(test, not(loom)))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::super::place::policy;
     use super::*;
     use rustix::thread::{CpuSet, sched_getaffinity};
     use std::sync::mpsc;
 
-    fn mask() -> CpuSet {
-        sched_getaffinity(None).unwrap()
+    /// Where the calling thread may be, and how it is scheduled.
+    fn terms() -> (CpuSet, Option<i32>) {
+        (sched_getaffinity(None).unwrap(), policy())
     }
 
-    /// One is in, another one waits; the first leaves as told. Returns whether the second got in, and may be anywhere.
+    /// One is in, another one waits; the first leaves as told. Returns whether the second, which got in, is scheduled as
+    /// before.
     fn second_gets_in(leave: impl FnOnce(&Gate, &Load)) -> bool {
         let (gate, load) = (Gate::default(), Load::default());
         gate.enter(&load, 1, &Arc::default(), false);
@@ -212,9 +216,9 @@ mod tests {
             let (told, hears) = mpsc::channel();
             let (gate, load) = (&gate, &load);
             scope.spawn(move || {
-                let before = mask();
+                let before = terms();
                 gate.enter(load, 1, &Arc::default(), false);
-                told.send(mask() == before).unwrap();
+                told.send(terms() == before).unwrap();
                 gate.leave(load, false);
             });
             while gate.lock().queue.is_empty() {
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_called_and_may_be_on_any_cpu_then() {
+    fn whoever_waits_is_called_and_is_scheduled_as_before() {
         assert!(second_gets_in(|gate, load| gate.leave(load, false)));
     }
 

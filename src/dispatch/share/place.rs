@@ -110,6 +110,40 @@ impl Home {
     }
 }
 
+/// While this lives, the thread that made it pushes nobody off a CPU when it is woken: the one who calls it to its own CPU
+/// can go to sleep first.
+pub(super) struct Calm(bool);
+
+impl Calm {
+    /// For the calling thread, if it has the ordinary scheduling policy and may change it.
+    pub fn begin() -> Self {
+        Calm(policy() == Some(libc::SCHED_OTHER) && set_policy(libc::SCHED_BATCH))
+    }
+}
+
+impl Drop for Calm {
+    fn drop(&mut self) {
+        if self.0 {
+            set_policy(libc::SCHED_OTHER);
+        }
+    }
+}
+
+/// The calling thread's.
+pub(super) fn policy() -> Option<i32> {
+    // SAFETY: no pointers.
+    let policy = unsafe { libc::sched_getscheduler(0) };
+    (policy >= 0).then_some(policy)
+}
+
+/// For the calling thread; whether it worked. Both policies are for everybody, at the priority that `nice` says.
+fn set_policy(policy: i32) -> bool {
+    // SAFETY: of integers only, for which zero is a value; 0 is what both policies want.
+    let priority: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: `priority` lives until the call has returned.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const priority) == 0 }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

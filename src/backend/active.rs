@@ -70,6 +70,8 @@ fn publish(backend: Backend) {
     ACTIVE.store(std::ptr::from_ref(backend.0).cast_mut(), Ordering::SeqCst);
     GENERATION.fetch_add(1, Ordering::SeqCst);
     super::supply::empty_slots();
+    // Last, for its routines find the backend through ACTIVE.
+    backend.bind();
 }
 
 /// # Safety

@@ -2,10 +2,14 @@
 //!
 //! Invariant: all three were found out by what the library does, before it is used for anything else.
 
+use super::covered;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Integers;
 use crate::sys::blas::{Naming, complex_return_by_place, wide_integers, wide_lapack};
 use crate::sys::library::Library;
+use crate::sys::objects::{self, LoadedObject};
+use crate::sys::rebind::rebind;
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -137,6 +141,39 @@ impl Layer {
 
     pub(super) fn has_blas(&self) -> bool {
         self.library.symbol(&self.naming.fortran("dgemm")).is_some()
+    }
+
+    /// Whether the library itself has LAPACK, or its C interface, rather than one that it was linked with.
+    fn has_lapack(&self, own: &LoadedObject) -> bool {
+        ["dgesdd_", "LAPACKE_dgesdd"].iter().any(|name| {
+            self.library
+                .defines(&self.naming.of_reference(name), own.base)
+        })
+    }
+
+    /// Has the library's LAPACK call the routines that dispatch covers there, where its calls can be seen: those that it
+    /// makes by name. Returns how many references were bound.
+    ///
+    /// # Safety
+    /// The backend that it belongs to is about to become current, so that these routines can be called.
+    pub(super) unsafe fn bind(&self) -> usize {
+        let Some(own) = self.library.handle().and_then(objects::of_handle) else {
+            return 0;
+        };
+        if !self.has_lapack(&own) {
+            return 0;
+        }
+        let targets: HashMap<String, usize> = covered::inner(self.wide)
+            .map(|(name, function)| (self.naming.of_reference(name), function as usize))
+            .collect();
+        // SAFETY: libraries stay loaded for good; the functions are routines of these names, with integers of this width.
+        match unsafe { rebind(&own, &|name| targets.get(name).copied()) } {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::warn!(library = %self.path.display(), %error, "its own calls cannot be bound to dispatch");
+                0
+            }
+        }
     }
 
     /// Where a routine is that the reference libraries call `name`.

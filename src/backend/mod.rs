@@ -120,6 +120,15 @@ impl Backend {
         Ok(Backend(Box::leak(Box::new(inner))))
     }
 
+    /// Has the LAPACK in its layers call dispatch.
+    fn bind(self) {
+        for layer in self.layers() {
+            // SAFETY: our callers make it current.
+            let count = unsafe { layer.bind() };
+            tracing::debug!(library = %layer.path().display(), count, "references bound to dispatch");
+        }
+    }
+
     /// What it was chosen by: `openblas`, or the paths of its libraries.
     ///
     /// ```

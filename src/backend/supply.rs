@@ -6,6 +6,7 @@
 use super::active::{active, current, generation};
 use super::{Backend, covered};
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -83,6 +84,27 @@ pub fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()
         }
     }
     Ok(address)
+}
+
+/// Counts calls that reach dispatch from now on, from 0, or stops counting: those of the program, and those of routines
+/// inside the backend that were bound to dispatch. For tests and diagnosis; counted calls take longer.
+///
+/// ```
+/// threadctl::backend::supply::count_calls(true);
+/// assert!(threadctl::backend::supply::calls().is_empty());
+/// ```
+pub fn count_calls(on: bool) {
+    covered::count::switch(on);
+}
+
+/// How often each routine was called since counting began, by its name.
+///
+/// ```
+/// let calls = threadctl::backend::supply::calls();
+/// println!("{:?}", calls.get("dgemm_"));
+/// ```
+pub fn calls() -> BTreeMap<String, u64> {
+    covered::count::calls()
 }
 
 /// Has every symbol ask again.

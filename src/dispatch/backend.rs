@@ -14,6 +14,7 @@ use crate::sys::blas::{Element, Kernels, Naming, wide_integers};
 use crate::sys::lapack::Lapack;
 use crate::sys::library::Library;
 use num_complex::Complex;
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +68,34 @@ struct Inner {
 /// Who is in a kernel of a library that does not bear concurrent callers. One for the process, since several [`Blas`] may be of
 /// one library.
 static ALONE: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread has it: a kernel may call back, where a library's own references lead to dispatch.
+    static ALONE_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Being the one in such a kernel.
+struct Alone {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Alone {
+    /// Waits for its turn; `None` where this thread has it already.
+    fn wait() -> Option<Self> {
+        if ALONE_HERE.get() {
+            return None;
+        }
+        let turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        ALONE_HERE.set(true);
+        Some(Alone { _turn: turn })
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        ALONE_HERE.set(false);
+    }
+}
 
 /// The routines for each element type. Public in name only: nobody outside can get at it, nor at [`Listed`].
 #[derive(Debug)]
@@ -129,7 +158,7 @@ enum Hold {
 
 /// What a kernel runs under.
 pub(super) struct Held {
-    _alone: Option<MutexGuard<'static, ()>>,
+    _alone: Option<Alone>,
     _narrow: Option<ThreadGuard>,
 }
 
@@ -348,9 +377,7 @@ impl Blas {
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
     pub(super) fn held(&self) -> Held {
         let inner = &*self.0;
-        let alone = inner
-            .alone
-            .then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
+        let alone = if inner.alone { Alone::wait() } else { None };
         let narrow = match &inner.hold {
             Hold::Process { own: None, .. } => None,
             Hold::Process {

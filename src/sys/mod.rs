@@ -13,3 +13,4 @@ pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod objects;
 pub(crate) mod privilege;
+pub(crate) mod rebind;

@@ -84,9 +84,9 @@ routines! {
         flags::sizes([m, n, k])?;
         let (alpha, beta) = (T::read(alpha), T::read(beta));
         Some(if rows {
-            blas().gemm(tb, ta, n, m, k, alpha, b, ldb, a, lda, beta, c, ldc)
+            blas("cblas_*gemm", T::LETTER).gemm(tb, ta, n, m, k, alpha, b, ldb, a, lda, beta, c, ldc)
         } else {
-            blas().gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+            blas("cblas_*gemm", T::LETTER).gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
         })
     }
 
@@ -103,9 +103,9 @@ routines! {
         flags::sizes([n, k])?;
         let (alpha, beta) = (T::read(alpha), T::read(beta));
         Some(if rows {
-            blas().gemmt(uplo, tb, ta, n, k, alpha, b, ldb, a, lda, beta, c, ldc)
+            blas("cblas_*gemmt", T::LETTER).gemmt(uplo, tb, ta, n, k, alpha, b, ldb, a, lda, beta, c, ldc)
         } else {
-            blas().gemmt(uplo, ta, tb, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+            blas("cblas_*gemmt", T::LETTER).gemmt(uplo, ta, tb, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
         })
     }
 
@@ -119,7 +119,7 @@ routines! {
         least(lda, if side == b'L' { m } else { n })?;
         least(ldb, m)?;
         least(ldc, m)?;
-        Some(blas().symm(side, uplo, m, n, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
+        Some(blas("cblas_*symm", T::LETTER).symm(side, uplo, m, n, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
     }
 
     hemm "cblas_*hemm" <T>(order: c_int, on: c_int, triangle: c_int, m: I, n: I, alpha: T::By, a: *const T, lda: I,
@@ -132,7 +132,7 @@ routines! {
         least(lda, if side == b'L' { m } else { n })?;
         least(ldb, m)?;
         least(ldc, m)?;
-        Some(blas().hemm(side, uplo, m, n, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
+        Some(blas("cblas_*hemm", T::LETTER).hemm(side, uplo, m, n, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
     }
 
     syrk "cblas_*syrk" <T>(order: c_int, triangle: c_int, transposed: c_int, n: I, k: I, alpha: T::By, a: *const T, lda: I,
@@ -145,7 +145,7 @@ routines! {
         least(lda, order_of(false, trans, [n, k]))?;
         least(ldc, n)?;
         flags::sizes([n, k])?;
-        Some(blas().syrk(uplo, trans, n, k, T::read(alpha), a, lda, T::read(beta), c, ldc))
+        Some(blas("cblas_*syrk", T::LETTER).syrk(uplo, trans, n, k, T::read(alpha), a, lda, T::read(beta), c, ldc))
     }
 
     herk "cblas_*herk" <T>(order: c_int, triangle: c_int, transposed: c_int, n: I, k: I, alpha: RealOf<T>, a: *const T,
@@ -157,7 +157,7 @@ routines! {
         least(lda, order_of(false, trans, [n, k]))?;
         least(ldc, n)?;
         flags::sizes([n, k])?;
-        Some(blas().herk(uplo, trans, n, k, alpha, a, lda, beta, c, ldc))
+        Some(blas("cblas_*herk", T::LETTER).herk(uplo, trans, n, k, alpha, a, lda, beta, c, ldc))
     }
 
     syr2k "cblas_*syr2k" <T>(order: c_int, triangle: c_int, transposed: c_int, n: I, k: I, alpha: T::By, a: *const T,
@@ -171,7 +171,7 @@ routines! {
         least(ldb, order_of(false, trans, [n, k]))?;
         least(ldc, n)?;
         flags::sizes([n, k])?;
-        Some(blas().syr2k(uplo, trans, n, k, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
+        Some(blas("cblas_*syr2k", T::LETTER).syr2k(uplo, trans, n, k, T::read(alpha), a, lda, b, ldb, T::read(beta), c, ldc))
     }
 
     her2k "cblas_*her2k" <T>(order: c_int, triangle: c_int, transposed: c_int, n: I, k: I, alpha: T::By, a: *const T,
@@ -186,7 +186,7 @@ routines! {
         flags::sizes([n, k])?;
         let alpha = T::read(alpha);
         let alpha = if rows { alpha.conj() } else { alpha };
-        Some(blas().her2k(uplo, trans, n, k, alpha, a, lda, b, ldb, beta, c, ldc))
+        Some(blas("cblas_*her2k", T::LETTER).her2k(uplo, trans, n, k, alpha, a, lda, b, ldb, beta, c, ldc))
     }
 
     trmm "cblas_*trmm" <T>(order: c_int, on: c_int, triangle: c_int, transa: c_int, unit: c_int, m: I, n: I, alpha: T::By,
@@ -198,7 +198,7 @@ routines! {
         let [lda, ldb] = [lda, ldb].map(I::get);
         least(lda, if side == b'L' { m } else { n })?;
         least(ldb, m)?;
-        Some(blas().trmm(side, uplo, transa, diag, m, n, T::read(alpha), a, lda, b, ldb))
+        Some(blas("cblas_*trmm", T::LETTER).trmm(side, uplo, transa, diag, m, n, T::read(alpha), a, lda, b, ldb))
     }
 
     trsm "cblas_*trsm" <T>(order: c_int, on: c_int, triangle: c_int, transa: c_int, unit: c_int, m: I, n: I, alpha: T::By,
@@ -210,7 +210,7 @@ routines! {
         let [lda, ldb] = [lda, ldb].map(I::get);
         least(lda, if side == b'L' { m } else { n })?;
         least(ldb, m)?;
-        Some(blas().trsm(side, uplo, transa, diag, m, n, T::read(alpha), a, lda, b, ldb))
+        Some(blas("cblas_*trsm", T::LETTER).trsm(side, uplo, transa, diag, m, n, T::read(alpha), a, lda, b, ldb))
     }
 
     gemv "cblas_*gemv" <T>(order: c_int, transa: c_int, m: I, n: I, alpha: T::By, a: *const T, lda: I, x: *const T,
@@ -222,14 +222,14 @@ routines! {
         let [lda, incx, incy] = [lda, incx, incy].map(I::get);
         least(lda, m)?;
         flags::steps([incx, incy])?;
-        Some(blas().gemv(trans, m, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
+        Some(blas("cblas_*gemv", T::LETTER).gemv(trans, m, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
     }
 
     ger "cblas_*ger" <T>(order: c_int, m: I, n: I, alpha: T::By, x: *const T, incx: I, y: *const T, incy: I, a: *mut T,
         lda: I)
     {
         flags::outer(order, [m, n, incx, incy, lda].map(I::get), (x, y), |[m, n, incx, incy, lda], x, y| {
-            blas().geru(m, n, T::read(alpha), x, incx, y, incy, a, lda)
+            blas("cblas_*ger", T::LETTER).geru(m, n, T::read(alpha), x, incx, y, incy, a, lda)
         })
     }
 
@@ -237,7 +237,7 @@ routines! {
         lda: I)
     {
         flags::outer(order, [m, n, incx, incy, lda].map(I::get), (x, y), |[m, n, incx, incy, lda], x, y| {
-            blas().geru(m, n, T::read(alpha), x, incx, y, incy, a, lda)
+            blas("cblas_*geru", T::LETTER).geru(m, n, T::read(alpha), x, incx, y, incy, a, lda)
         })
     }
 
@@ -246,7 +246,7 @@ routines! {
     {
         flags::never(by_rows(order)?)?;
         flags::outer(order, [m, n, incx, incy, lda].map(I::get), (x, y), |[m, n, incx, incy, lda], x, y| {
-            blas().gerc(m, n, T::read(alpha), x, incx, y, incy, a, lda)
+            blas("cblas_*gerc", T::LETTER).gerc(m, n, T::read(alpha), x, incx, y, incy, a, lda)
         })
     }
 
@@ -260,7 +260,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx, incy])?;
-        Some(blas().hemv(uplo, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
+        Some(blas("cblas_*hemv", T::LETTER).hemv(uplo, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
     }
 
     symv "cblas_*symv" <T>(order: c_int, triangle: c_int, n: I, alpha: T::By, a: *const T, lda: I, x: *const T, incx: I,
@@ -271,7 +271,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx, incy])?;
-        Some(blas().hemv(uplo, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
+        Some(blas("cblas_*symv", T::LETTER).hemv(uplo, n, T::read(alpha), a, lda, x, incx, T::read(beta), y, incy))
     }
 
     trmv "cblas_*trmv" <T>(order: c_int, triangle: c_int, transa: c_int, unit: c_int, n: I, a: *const T, lda: I, x: *mut T,
@@ -284,7 +284,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx])?;
-        Some(blas().trmv(uplo, trans, diag, n, a, lda, x, incx))
+        Some(blas("cblas_*trmv", T::LETTER).trmv(uplo, trans, diag, n, a, lda, x, incx))
     }
 
     trsv "cblas_*trsv" <T>(order: c_int, triangle: c_int, transa: c_int, unit: c_int, n: I, a: *const T, lda: I, x: *mut T,
@@ -297,7 +297,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx])?;
-        Some(blas().trsv(uplo, trans, diag, n, a, lda, x, incx))
+        Some(blas("cblas_*trsv", T::LETTER).trsv(uplo, trans, diag, n, a, lda, x, incx))
     }
 
     her "cblas_*her" <T>(order: c_int, triangle: c_int, n: I, alpha: RealOf<T>, x: *const T, incx: I, a: *mut T, lda: I) {
@@ -308,7 +308,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx])?;
-        Some(blas().her(uplo, n, alpha, x, incx, a, lda))
+        Some(blas("cblas_*her", T::LETTER).her(uplo, n, alpha, x, incx, a, lda))
     }
 
     syr "cblas_*syr" <T>(order: c_int, triangle: c_int, n: I, alpha: RealOf<T>, x: *const T, incx: I, a: *mut T, lda: I) {
@@ -317,7 +317,7 @@ routines! {
         least(lda, n)?;
         flags::sizes([n])?;
         flags::steps([incx])?;
-        Some(blas().her(uplo, n, alpha, x, incx, a, lda))
+        Some(blas("cblas_*syr", T::LETTER).her(uplo, n, alpha, x, incx, a, lda))
     }
 }
 
@@ -333,41 +333,41 @@ macro_rules! vectors {
 
 vectors! {
     axpy<T>(n: I, alpha: T::By, x: *const T, incx: I, y: *mut T, incy: I) {
-        done(blas().axpy(n.get(), T::read(alpha), x, incx.get(), y, incy.get()));
+        done(blas("cblas_*axpy", T::LETTER).axpy(n.get(), T::read(alpha), x, incx.get(), y, incy.get()));
     }
     axpby<T>(n: I, alpha: T::By, x: *const T, incx: I, beta: T::By, y: *mut T, incy: I) {
-        done(blas().axpby(n.get(), T::read(alpha), x, incx.get(), T::read(beta), y, incy.get()));
+        done(blas("cblas_*axpby", T::LETTER).axpby(n.get(), T::read(alpha), x, incx.get(), T::read(beta), y, incy.get()));
     }
     scal<T>(n: I, alpha: T::By, x: *mut T, incx: I) {
-        done(blas().scal(n.get(), T::read(alpha), x, incx.get()));
+        done(blas("cblas_*scal", T::LETTER).scal(n.get(), T::read(alpha), x, incx.get()));
     }
     rscal<T>(n: I, alpha: RealOf<T>, x: *mut T, incx: I) {
-        done(blas().rscal(n.get(), alpha, x, incx.get()));
+        done(blas("cblas_*rscal", T::LETTER).rscal(n.get(), alpha, x, incx.get()));
     }
     copy<T>(n: I, x: *const T, incx: I, y: *mut T, incy: I) {
-        done(blas().copy(n.get(), x, incx.get(), y, incy.get()));
+        done(blas("cblas_*copy", T::LETTER).copy(n.get(), x, incx.get(), y, incy.get()));
     }
     swap<T>(n: I, x: *mut T, incx: I, y: *mut T, incy: I) {
-        done(blas().swap(n.get(), x, incx.get(), y, incy.get()));
+        done(blas("cblas_*swap", T::LETTER).swap(n.get(), x, incx.get(), y, incy.get()));
     }
     dot<T>(n: I, x: *const T, incx: I, y: *const T, incy: I) -> T {
-        done(blas().dotu(n.get(), x, incx.get(), y, incy.get()))
+        done(blas("cblas_*dot", T::LETTER).dotu(n.get(), x, incx.get(), y, incy.get()))
     }
     dotu_sub<T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
-        *result = done(blas().dotu(n.get(), x, incx.get(), y, incy.get()));
+        *result = done(blas("cblas_*dotu_sub", T::LETTER).dotu(n.get(), x, incx.get(), y, incy.get()));
     }
     dotc_sub<T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
-        *result = done(blas().dotc(n.get(), x, incx.get(), y, incy.get()));
+        *result = done(blas("cblas_*dotc_sub", T::LETTER).dotc(n.get(), x, incx.get(), y, incy.get()));
     }
     nrm2<T>(n: I, x: *const T, incx: I) -> RealOf<T> {
-        done(blas().nrm2(n.get(), x, incx.get()))
+        done(blas("cblas_*nrm2", T::LETTER).nrm2(n.get(), x, incx.get()))
     }
     asum<T>(n: I, x: *const T, incx: I) -> RealOf<T> {
-        done(blas().asum(n.get(), x, incx.get()))
+        done(blas("cblas_*asum", T::LETTER).asum(n.get(), x, incx.get()))
     }
     iamax<T>(n: I, x: *const T, incx: I) -> usize {
         // From 0 in C; 0 also where there is none.
-        done(blas().iamax(n.get(), x, incx.get())).saturating_sub(1).unsigned_abs()
+        done(blas("cblas_*iamax", T::LETTER).iamax(n.get(), x, incx.get())).saturating_sub(1).unsigned_abs()
     }
 }
 

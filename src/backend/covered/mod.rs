@@ -22,8 +22,10 @@ macro_rules! table {
 use table;
 
 mod cblas;
+pub(super) mod count;
 mod flags;
 mod fortran;
+mod lapack;
 
 use super::active::active;
 use super::supply::{fail, missing};
@@ -41,7 +43,7 @@ pub(super) struct Row {
 // SAFETY: addresses of code.
 unsafe impl Sync for Row {}
 
-static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS];
+static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS, lapack::ROWS];
 
 /// The routines that run through dispatch, by the names of the reference libraries.
 ///
@@ -59,13 +61,23 @@ pub(super) fn entry(name: &str, wide: bool) -> Option<*mut ()> {
     Some(function.cast_mut())
 }
 
+/// The functions that a library's own calls of these routines may be bound to. Without those that return complex numbers:
+/// how they do that differs, and the reference CBLAS computes them by calling them, so they would call themselves.
+pub(super) fn inner(wide: bool) -> impl Iterator<Item = (&'static str, *const ())> {
+    let returns_complex = |name: &str| ["cdotu_", "cdotc_", "zdotu_", "zdotc_"].contains(&name);
+    rows()
+        .filter(move |row| !returns_complex(row.name))
+        .map(move |row| (row.name, if wide { row.wide } else { row.narrow }))
+}
+
 fn rows() -> impl Iterator<Item = &'static Row> {
     TABLES.iter().copied().flatten()
 }
 
-/// The BLAS that computes.
+/// The BLAS that computes a call of the routine of this name, in which `*` stands for the letter.
 #[inline]
-fn blas() -> &'static Blas {
+fn blas(pattern: &'static str, letter: &'static str) -> &'static Blas {
+    count::count(pattern, letter);
     match active() {
         Some(backend) => backend.blas(),
         None => fail(&none()),

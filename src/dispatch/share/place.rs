@@ -179,6 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_where_somebody_else_is_moves_away() {
+        let before = allowed();
+        let (&free, others) = before.split_last().unwrap();
+        let seats = Seats::default();
+        others.iter().for_each(|&cpu| assert!(seats.mark(cpu)));
+        let set = |cpus: &[usize]| {
+            let mut set = CpuSet::new();
+            cpus.iter().for_each(|&cpu| set.set(cpu));
+            sched_setaffinity(None, &set).unwrap();
+        };
+        let (mut tried, mut moved) = (0, 0);
+        // Where there is but one CPU nobody can move.
+        for &taken in others.iter().cycle().take(200) {
+            set(&[taken]);
+            set(&before);
+            // The kernel may move us by itself at any moment, here too, but not every other time.
+            let seat = seats.take();
+            tried += 1;
+            moved += usize::from(seat.0.as_ref().is_some_and(|(_, cpu)| *cpu == free));
+        }
+        assert!(moved * 2 > tried || tried == 0, "{moved} of {tried}");
+    }
+
+    #[test]
     fn where_every_cpu_is_taken_nobody_moves_and_no_mark_is_lost() {
         let before = allowed();
         let seats = Seats::default();

@@ -1,6 +1,6 @@
 //! The rules of `dispatch::share` for callers that are rayon workers, with kernels in plain Rust.
 //!
-//! The other rules: `dispatch_share_outside.rs` (callers that rayon does not know), `dispatch_share_fork.rs`,
+//! The other rules: `dispatch_share_lock.rs` (tasks that hold a lock), `dispatch_share_outside.rs` (callers that rayon does not know), `dispatch_share_fork.rs`,
 //! `dispatch_share_memory.rs`, and `src/dispatch/share/tests.rs` for what cannot be asked from outside the crate.
 #![allow(
     clippy::unwrap_used,
@@ -21,83 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use threadctl::dispatch::{share, width};
 use watch::{Gauge, POOLS, cores, pool, pool_name, rounds, spin, until, within};
-
-thread_local! {
-    /// A task on this thread holds the lock.
-    static HOLDS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Tasks that hold one lock across an inner loop, which is rayon's issue 592: how many of them would have waited for
-/// ever. That is if their own thread holds the lock already, or if the task that holds it waits for theirs; the latter is
-/// believed of those who have waited for `patience`.
-fn stuck_tasks(
-    threads: usize,
-    rounds: usize,
-    patience: Duration,
-    inner: impl Fn() + Sync,
-) -> usize {
-    let pool = pool("tasks", threads);
-    let lock = Mutex::new(0_usize);
-    let stuck = AtomicUsize::new(0);
-    let get = || {
-        let since = Instant::now();
-        while !HOLDS.get() && since.elapsed() < patience {
-            match lock.try_lock() {
-                Ok(held) => return Some(held),
-                Err(_) => std::thread::yield_now(),
-            }
-        }
-        None
-    };
-    for _ in 0..rounds {
-        pool.install(|| {
-            (0..2 * threads).into_par_iter().for_each(|_| {
-                let Some(mut held) = get() else {
-                    stuck.fetch_add(1, SeqCst);
-                    return;
-                };
-                HOLDS.set(true);
-                inner();
-                *held += 1;
-                HOLDS.set(false);
-            });
-        });
-    }
-    let held = *lock.lock().unwrap();
-    assert_eq!(held + stuck.load(SeqCst), 2 * threads * rounds);
-    stuck.load(SeqCst)
-}
-
-#[test]
-fn a_task_may_hold_a_lock_across_a_shared_call() {
-    let _cores = cores(8);
-    for threads in POOLS {
-        let sum = AtomicUsize::new(0);
-        within(250, "tasks that hold a lock across shared calls", || {
-            let stuck = stuck_tasks(threads, rounds(10_000), Duration::MAX, || {
-                share(4, |tile| {
-                    sum.fetch_add(tile + 1, SeqCst);
-                });
-            });
-            assert_eq!(stuck, 0, "a pool of {threads}");
-        });
-        assert_eq!(sum.load(SeqCst), 10 * 2 * threads * rounds(10_000));
-    }
-}
-
-/// What the test above would find if a shared call were a loop of rayon's.
-#[test]
-fn a_loop_of_rayons_gets_stuck() {
-    let _cores = cores(8);
-    let inner = || {
-        (0..64)
-            .into_par_iter()
-            .for_each(|_| spin(Duration::from_micros(20)));
-    };
-    within(250, "waiting for rayon to steal a task", || {
-        until(|| stuck_tasks(8, 10, Duration::from_secs(1), inner) > 0);
-    });
-}
 
 /// Where tiles write.
 struct Place(*mut u32);

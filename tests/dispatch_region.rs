@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use threadctl::dispatch::{Pool, region, region_in};
-use threadctl::{Workers, runtimes};
+use threadctl::{ErrorKind, Workers, runtimes};
 
 /// The libraries, and what makes them start with four threads.
 const CASES: &[(&str, &str)] = &[
@@ -219,4 +219,26 @@ fn a_pool_of_ours_runs_its_work_in_a_region() {
             vec![4; pool.rayon().current_num_threads()]
         );
     });
+}
+
+#[test]
+fn the_global_pool_is_as_large_as_was_asked_and_is_made_once() {
+    each_library(
+        "the_global_pool_is_as_large_as_was_asked_and_is_made_once",
+        || {
+            let error = Pool::build_global(0).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidLimit);
+            assert!(error.to_string().contains("0 workers"), "{error}");
+            Pool::build_global(2).unwrap();
+            assert_eq!(rayon::current_num_threads(), 2);
+            let again = Pool::build_global(3).unwrap_err();
+            assert_eq!(again.kind(), ErrorKind::Unsupported);
+            assert!(again.to_string().contains("3 workers"), "{again}");
+            // Its workers are in the regions that are begun outside of pools.
+            let region = region().unwrap();
+            assert_eq!(rayon::broadcast(|_| blas_threads()), [1; 2]);
+            drop(region);
+            assert_eq!(rayon::broadcast(|_| blas_threads()), [4; 2]);
+        },
+    );
 }

@@ -14,8 +14,8 @@ mod reference;
 
 use num_complex::Complex;
 use operands::{
-    Number, Operand, Wide, assert_close, assert_product, everything, factor, op, product, repeated,
-    same, triangle, undivided,
+    Number, Operand, Wide, assert_close, assert_product, everything, factor, hermitian, op,
+    product, repeated, triangle,
 };
 use threadctl::dispatch::Blas;
 
@@ -44,7 +44,6 @@ libraries! {
     hemv: each_type!(hemv);
     her: each_type!(her);
     triangular: each_type!(triangular);
-    special_values: each_type!(special_values);
     as_by_default: |blas| {
         Blas::simulate_small_tiles(false);
         one_gemv::<f64>(blas, b'N', (1031, 701), (1, 1), 0.5);
@@ -165,16 +164,6 @@ fn one_ger<T: Number>(blas: &Blas, (m, n): (usize, usize), (incx, incy): (isize,
             }
         }
     }
-}
-
-/// A Hermitian matrix of which one triangle is stored, with what must not be read on its diagonal.
-fn hermitian<T: Number>(uplo: u8, n: usize, seed: u64) -> Operand<T> {
-    let mut a = Operand::<T>::matrix((n, n), 2, seed, triangle(uplo));
-    for place in 0..n {
-        let real = a.at(place, place).re;
-        a.set_at(place, place, factor(real, f64::NAN));
-    }
-    a
 }
 
 /// All of a Hermitian matrix.
@@ -340,158 +329,4 @@ fn one_triangular<T: Number>(blas: &Blas, [uplo, trans, diag]: [u8; 3], n: usize
         let what = format!("{what} [{index}]");
         assert_close::<T>(&what, back, x.get(index).wide(), n, size);
     }
-}
-
-/// What tiles must make as the undivided library makes it: alpha = 0, which reads nothing and keeps or clears y; an
-/// infinity and a NaN among numbers; increments and flags that no tile covers; operands that overlap.
-fn special_values<T: Number>(blas: &Blas) {
-    let (m, n) = (400, 300);
-    let zero = T::ZERO;
-    let a = Operand::<T>::matrix((m, n), 3, 1, |row, _| row != 5);
-    let square = hermitian::<T>(b'L', n, 2);
-    let x = Operand::<T>::vector(n, 1, 3);
-    let mut y = Operand::<T>::vector(m, 1, 4);
-    y.set(7, factor(f64::NAN, 0.0));
-    y.set(250, factor(f64::INFINITY, 0.0));
-    let (rows, cols, lda) = (m as isize, n as isize, a.step);
-    type Run<'run, T> = (&'static str, Box<dyn Fn(&mut Operand<T>) + 'run>);
-    let mut runs: Vec<Run<'_, T>> = Vec::new();
-    for (alpha, beta) in [
-        (zero, zero),
-        (zero, T::ONE),
-        (T::ONE, zero),
-        (T::ONE, T::ONE),
-    ] {
-        let (a, x, square) = (&a, &x, &square);
-        // SAFETY, here and below: operands of these sizes; n <= m.
-        let gemv = move |y: &mut Operand<T>| {
-            let to = y.ptr_mut();
-            // SAFETY: operands of these sizes.
-            unsafe {
-                blas.gemv(
-                    b'N',
-                    rows,
-                    cols,
-                    alpha,
-                    a.ptr(),
-                    lda,
-                    x.ptr(),
-                    1,
-                    beta,
-                    to,
-                    1,
-                )
-            }
-            .unwrap();
-        };
-        let hemv = move |y: &mut Operand<T>| {
-            let (from, ld, to) = (square.ptr(), square.step, y.ptr_mut());
-            // SAFETY: operands of these sizes; n <= m.
-            unsafe { blas.hemv(b'L', cols, alpha, from, ld, x.ptr(), 1, beta, to, 1) }.unwrap();
-        };
-        runs.push(("gemv", Box::new(gemv)));
-        runs.push(("hemv", Box::new(hemv)));
-    }
-    for (name, run) in runs {
-        let what = format!("{}{name} special", T::LETTER);
-        let mut whole = y.clone();
-        undivided(|| run(&mut whole));
-        let ([got], ()) = repeated(&what, [&y], |[y]| run(y));
-        // Finite numbers are sums in another order. The others are where they were; which part of a complex number they
-        // reach depends on whether a factor of 1 multiplies.
-        for index in 0..m {
-            let (got, whole) = (got.get(index).wide(), whole.get(index).wide());
-            let what = format!("{what} [{index}]");
-            if whole.is_finite() {
-                assert_close::<T>(&what, got, whole, n, n as f64);
-            } else {
-                let alike = if T::COMPLEX {
-                    !got.is_finite()
-                } else {
-                    same(got, whole)
-                };
-                assert!(alike, "{what}: {got} instead of {whole}");
-            }
-        }
-    }
-
-    // ger and her with alpha = 0 leave a NaN alone.
-    let ([got], ()) = repeated("ger", [&a], |[a]| {
-        // SAFETY: as above.
-        unsafe { blas.geru(rows, cols, zero, y.ptr(), 1, x.ptr(), 1, a.ptr_mut(), lda) }.unwrap();
-    });
-    assert!(got.bytes() == a.bytes(), "{}ger with alpha = 0", T::LETTER);
-
-    // y is x: tiles would each clear a part of what the others read.
-    let full = Operand::<T>::matrix((n, n), 0, 9, everything);
-    let both = Operand::<T>::vector(n, 1, 10);
-    let into_itself = |both: &mut Operand<T>| {
-        let (from, memory) = (full.ptr(), both.ptr_mut());
-        // SAFETY: a square matrix, and n elements.
-        unsafe {
-            blas.gemv(
-                b'T',
-                cols,
-                cols,
-                T::ONE,
-                from,
-                cols,
-                memory,
-                1,
-                zero,
-                memory,
-                1,
-            )
-        }
-        .unwrap();
-    };
-    let mut expected = both.clone();
-    undivided(|| into_itself(&mut expected));
-    let ([got], ()) = repeated("gemv", [&both], |[both]| into_itself(both));
-    for index in 0..n {
-        let (got, expected) = (got.get(index).wide(), expected.get(index).wide());
-        assert!(
-            same(got, expected),
-            "gemv into its own vector: {got}, not {expected}"
-        );
-    }
-
-    // Nothing to compute.
-    for (m, n) in [(0, 5), (5, 0), (0, 0)] {
-        let ([got], ()) = repeated("nothing", [&y], |[y]| {
-            let to = y.ptr_mut();
-            // SAFETY: no elements of A.
-            unsafe { blas.gemv(b'N', m, n, T::ONE, a.ptr(), lda, x.ptr(), 1, T::ONE, to, 1) }
-                .unwrap();
-        });
-        assert!(got.bytes() == y.bytes(), "gemv {m} {n}");
-    }
-}
-
-/// Nothing of a matrix is looked at where alpha is 0, so its columns may be farther apart than memory is large.
-#[test]
-fn matrices_larger_than_memory_are_for_the_library() {
-    const TEST: &str = "matrices_larger_than_memory_are_for_the_library";
-    common::in_own_process(TEST, &[], || {
-        operands::with_pool(&common::library("scipy-openblas64"), |blas| {
-            Blas::simulate_small_tiles(false);
-            const N: isize = 900;
-            let x = vec![1.0; N as usize];
-            let mut y = vec![1.0; (N * N) as usize];
-            let (x, y) = (x.as_ptr(), y.as_mut_ptr());
-            for ld in [isize::MAX, isize::MAX / 8, isize::MAX / 256] {
-                // SAFETY: nothing of A is looked at, nor of B; y is a vector, or a matrix, of these sizes.
-                unsafe {
-                    blas.ger(N, N, 0.0, x, 1, x, 1, y, ld).unwrap();
-                    blas.ger(N, N, 0.0, x, ld, x, 1, y, N).unwrap();
-                    blas.gemv(b'N', N, N, 0.0, x, ld, x, 1, 1.0, y, 1).unwrap();
-                    blas.gemm(b'N', b'N', N, N, N, 0.0, x, ld, x, ld, 1.0, y, N)
-                        .unwrap();
-                }
-            }
-            // SAFETY: as many elements.
-            let y = unsafe { std::slice::from_raw_parts(y, (N * N) as usize) };
-            assert!(y.iter().all(|&value| value == 1.0));
-        });
-    });
 }

@@ -10,6 +10,8 @@
 mod common;
 #[path = "common/level3.rs"]
 mod level3;
+#[path = "common/output.rs"]
+mod output;
 #[path = "common/reference.rs"]
 mod reference;
 #[path = "common/tiles.rs"]
@@ -17,6 +19,7 @@ mod tiles;
 
 use level3::{ALL, Case, Operands, Routine};
 use num_complex::Complex;
+use output::written;
 use reference::{Dense, Number, Stored, Sum, assert_close};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use threadctl::ErrorKind;
@@ -193,7 +196,7 @@ fn forbidden(blas: &Blas) {
                 let before = good.operands::<Complex<f64>>();
                 let mut operands = before.clone();
                 let mut result = Ok(());
-                let mut heard = heard(|| result = case.try_call(blas, &mut operands));
+                let mut heard = written(|| result = case.try_call(blas, &mut operands));
                 if let Err(error) = result {
                     assert!(routine == Routine::Gemmt, "{case:?}: {error}");
                     heard = error.to_string();
@@ -204,31 +207,6 @@ fn forbidden(blas: &Blas) {
             }
         }
     }
-}
-
-/// What the process writes to standard output and error meanwhile.
-fn heard(f: impl FnOnce()) -> String {
-    use std::io::{Read, Seek};
-    use std::os::fd::AsRawFd;
-    let mut file = tempfile::tempfile().unwrap();
-    // SAFETY: descriptors that are open, and back in their places at the end; no other thread writes meanwhile.
-    unsafe {
-        libc::fflush(std::ptr::null_mut());
-        let kept = [1, 2].map(|fd| libc::dup(fd));
-        for fd in [1, 2] {
-            libc::dup2(file.as_raw_fd(), fd);
-        }
-        f();
-        libc::fflush(std::ptr::null_mut());
-        for (kept, fd) in kept.into_iter().zip([1, 2]) {
-            libc::dup2(kept, fd);
-            libc::close(kept);
-        }
-    }
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
 }
 
 /// A library without gemmt: the same rules, and an error for what BLAS forbids.

@@ -274,6 +274,52 @@ fn a_number_that_a_thread_gave_itself_is_not_for_kernels() {
     });
 }
 
+/// Of libraries whose setter reaches the process. Of the others each kernel is held by itself: see the first test.
+#[test]
+fn a_library_has_one_thread_while_it_is_dispatched_and_its_own_number_again_after_that() {
+    let name =
+        "a_library_has_one_thread_while_it_is_dispatched_and_its_own_number_again_after_that";
+    let chosen = std::env::var("THREADCTL_TEST_LIBRARY");
+    for key in [
+        "scipy-openblas32",
+        "openblas-pthread",
+        "blis-openmp",
+        "blis-pthread",
+        "mkl-rt",
+    ] {
+        if chosen.as_deref().is_ok_and(|chosen| chosen != key) {
+            continue;
+        }
+        let folder = mkl_folder();
+        let environment = [
+            ("THREADCTL_TEST_LIBRARY", key),
+            ("LD_LIBRARY_PATH", &folder),
+            ("MKL_DYNAMIC", "FALSE"),
+        ];
+        in_own_process(name, &environment, || {
+            load_path(std::path::Path::new("libm.so.6"));
+            load_path(&library(key));
+            let all = threadctl::runtimes().select(|runtime| runtime.user_api() == "blas");
+            let runtime = all.iter().next().unwrap();
+            runtime.set_num_threads(3).unwrap();
+            // The calling thread, and one that knows nothing of it.
+            let numbers = || {
+                let other =
+                    || std::thread::scope(|scope| scope.spawn(|| runtime.num_threads()).join());
+                [runtime.num_threads(), other().unwrap()]
+            };
+            assert_eq!(numbers(), [Some(3); 2], "{key}");
+            // SAFETY: the library that its key says.
+            let [first, second] = [(); 2].map(|()| unsafe { Blas::open(&library(key)) }.unwrap());
+            assert_eq!(numbers(), [Some(1); 2], "{key}");
+            drop(first);
+            assert_eq!(numbers(), [Some(1); 2], "{key}");
+            drop(second);
+            assert_eq!(numbers(), [Some(3); 2], "{key}");
+        });
+    }
+}
+
 /// Serial OpenBLAS does not bear callers at the same time.
 #[test]
 fn callers_of_one_serial_library_take_turns_whatever_they_call_it_through() {

@@ -223,6 +223,16 @@ pub fn triangle(uplo: u8) -> impl Fn(usize, usize) -> bool {
     move |row, col| if uplo == b'U' { row <= col } else { row >= col }
 }
 
+/// A Hermitian matrix of which one triangle is stored, with what must not be read on its diagonal.
+pub fn hermitian<T: Number>(uplo: u8, n: usize, seed: u64) -> Operand<T> {
+    let mut a = Operand::<T>::matrix((n, n), 2, seed, triangle(uplo));
+    for place in 0..n {
+        let real = a.at(place, place).re;
+        a.set_at(place, place, factor(real, f64::NAN));
+    }
+    a
+}
+
 /// An element of op(A), from one of A.
 pub fn op<'a>(
     trans: u8,

@@ -305,18 +305,27 @@ impl Pool {
     /// # Ok::<(), threadctl::Error>(())
     /// ```
     pub fn build_global(workers: impl Width) -> Result<()> {
-        let workers = workers.number();
-        builder(workers)?.build_global().map_err(|why| {
-            let kind = if std::error::Error::source(&why).is_some() {
-                ErrorKind::System
-            } else {
-                ErrorKind::Unsupported
-            };
-            Error::new(
-                kind,
-                format!("the global pool with {workers} workers: {why}"),
-            )
-        })
+        build_global(workers.number(), |builder| builder)
+    }
+
+    /// The same with the calling thread as one of the workers, for as long as the program runs: for a program whose main thread
+    /// calls BLAS and rayon's loops by turns.
+    ///
+    /// To rayon such a thread is otherwise one more than the workers. It sleeps while they work, and while it computes, those who
+    /// have nothing to do look for work for a while, on its core too. With it among them there is no thread too many:
+    /// BENCHMARKS.md has the figures. In return, it runs tasks of the pool only while it is inside rayon itself, so with one
+    /// worker what is given to `rayon::spawn` waits until then.
+    ///
+    /// # Errors
+    /// As for [`build_global`](Self::build_global); [`ErrorKind::Unsupported`] also where the calling thread is a worker of another pool.
+    ///
+    /// ```
+    /// threadctl::dispatch::Pool::build_global_here(threadctl::Workers::ALL)?;
+    /// assert!(rayon::current_thread_index().is_some());
+    /// # Ok::<(), threadctl::Error>(())
+    /// ```
+    pub fn build_global_here(workers: impl Width) -> Result<()> {
+        build_global(workers.number(), ThreadPoolBuilder::use_current_thread)
     }
 
     /// Runs `work` in the pool, in a region.
@@ -346,6 +355,25 @@ impl Pool {
     pub fn rayon(&self) -> &ThreadPool {
         &self.0
     }
+}
+
+/// Makes the global pool, changed as wanted.
+fn build_global(
+    workers: u32,
+    change: impl FnOnce(ThreadPoolBuilder) -> ThreadPoolBuilder,
+) -> Result<()> {
+    change(builder(workers)?).build_global().map_err(|why| {
+        // An error of the system's has a source; the others say that the pool, or this worker, is there already.
+        let kind = if std::error::Error::source(&why).is_some() {
+            ErrorKind::System
+        } else {
+            ErrorKind::Unsupported
+        };
+        Error::new(
+            kind,
+            format!("the global pool with {workers} workers: {why}"),
+        )
+    })
 }
 
 fn builder(workers: u32) -> Result<ThreadPoolBuilder> {

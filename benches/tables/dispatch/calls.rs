@@ -44,7 +44,7 @@ pub fn table() -> String {
 pub fn rows(case: &Case) -> String {
     path(case);
     let mut buffers = Buffers::new();
-    let calls = all();
+    let calls: Vec<_> = all().into_iter().filter(wanted).collect();
     let mut results = Vec::new();
     let cores = u32::try_from(rayon::current_num_threads()).expect("few");
     let mut text = String::new();
@@ -98,6 +98,12 @@ pub fn rows(case: &Case) -> String {
         results.push((call, ratio.median));
     }
     summary(case, &results) + "\n" + &text
+}
+
+/// Whether `THREADCTL_BENCH_CALLS`, names with commas between them, has it, or there is no such variable: for a second look.
+fn wanted(call: &Call) -> bool {
+    std::env::var("THREADCTL_BENCH_CALLS")
+        .map_or(true, |names| names.split(',').any(|name| name == call.name))
 }
 
 fn summary(case: &Case, results: &[(&Call, f64)]) -> String {

@@ -2,11 +2,14 @@
 
 use super::waited::Waited;
 use super::workload::{Mode, Workload, all};
-use super::{SETTLE, against, children, direct, footnote, libraries, median, path, shared};
+use super::{
+    LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
+};
 use crate::common::Case;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
-use threadctl::Limits;
+use threadctl::dispatch::Pool;
+use threadctl::{Limits, Workers};
 
 /// Rounds in turn, and how long one arrangement runs in each, after a warm-up; those of which only the time counts run for
 /// the shorter span.
@@ -14,6 +17,9 @@ const ROUNDS: usize = 3;
 const SPAN: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_millis(700);
 const WARM: Duration = Duration::from_millis(200);
+
+/// Set for a child whose main thread is one of the pool's workers.
+const HERE: &str = "THREADCTL_BENCH_HERE";
 
 /// Of the bound; of the best static setting; of thread time.
 const TARGETS: (f64, f64, f64) = (1.05, 1.02, 3.0);
@@ -27,6 +33,9 @@ pub fn table() -> String {
     );
     for library in libraries() {
         table += &children("dispatch-nested", library, &[]);
+        if library.key == LIBRARIES[0] {
+            table += &children("dispatch-nested", library, &[(HERE, "1")]);
+        }
         if library.key == "mkl-rt" {
             table += &children(
                 "dispatch-nested",
@@ -62,6 +71,10 @@ struct Column {
 pub fn rows(case: &Case) -> String {
     path(case);
     let tbb = std::env::var("MKL_THREADING_LAYER").is_ok();
+    let here = std::env::var(HERE).is_ok();
+    if here {
+        Pool::build_global_here(Workers::ALL).expect("nobody has used it yet");
+    }
     let cores = rayon::current_num_threads();
     let most = u32::try_from(cores).expect("few");
     let mut columns = vec![Column {
@@ -99,7 +112,7 @@ pub fn rows(case: &Case) -> String {
     let only = std::env::var("THREADCTL_BENCH_PROGRAM").unwrap_or_default();
     let programs = all()
         .into_iter()
-        .filter(|program| program.name.contains(&only));
+        .filter(|program| program.name.contains(&only) && !(here && program.is_outside()));
     for mut workload in programs {
         let mut times = vec![Vec::new(); columns.len()];
         let mut waits = vec![Vec::new(); columns.len()];
@@ -120,7 +133,11 @@ pub fn rows(case: &Case) -> String {
             text,
             "| {}{} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}{} | {:.3}{} | {:.2} | {:.1} % | {:.1} % | {:.1} %{} | {:.1} %{} |",
             case.label,
-            if tbb { ", TBB layer" } else { "" },
+            match (tbb, here) {
+                (true, _) => ", TBB layer",
+                (_, true) => ", main thread in the pool",
+                _ => "",
+            },
             workload.name,
             time[1] / bound,
             time[2] / bound,
@@ -192,7 +209,7 @@ fn measure(
         let time = start.elapsed().as_secs_f64() / f64::from(runs);
         (time, Waited::now().share_since(&before))
     };
-    // The caller is no worker, as in most programs.
+    // The caller is no worker, as in most programs, unless `here`.
     if column.workers == 1 {
         narrow.install(body)
     } else {

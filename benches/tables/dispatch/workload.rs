@@ -118,6 +118,11 @@ pub fn all() -> Vec<Workload> {
 }
 
 impl Workload {
+    /// Whether its products are called by threads of its own.
+    pub fn is_outside(&self) -> bool {
+        matches!(self.kind, Kind::Outside)
+    }
+
     /// Runs it once in the pool that the caller is in.
     pub fn run(&mut self, blas: &Blas, mode: Mode) {
         let in_region = || (mode == Mode::Region).then(|| region().expect("a region begins"));

@@ -177,16 +177,6 @@ static void finish(struct record *record, uint32_t tid) {
     if (!atomic_compare_exchange_strong(&record->state, &live, ENDING))
         return;
     char path[64], text[128];
-    /* The clock of a thread, by the kernel's own encoding. Reading it also brings its schedstat up to date. */
-    record->ran = nanoseconds((clockid_t)((~(clockid_t)tid << 3) | 6));
-    path_of_thread(path, tid, "/schedstat");
-    if (read_small(path, text, sizeof text) > 0) {
-        char *after;
-        uint64_t ran = strtoull(text, &after, 10);
-        record->waited = strtoull(after, NULL, 10);
-        if (ran > record->ran)
-            record->ran = ran;
-    }
     path_of_thread(path, tid, "/comm");
     size_t length = read_small(path, record->name, sizeof record->name);
     if (length > 0 && record->name[length - 1] == '\n')
@@ -196,6 +186,17 @@ static void finish(struct record *record, uint32_t tid) {
         record->voluntary = (uint64_t)usage.ru_nvcsw;
         record->involuntary = (uint64_t)usage.ru_nivcsw;
     }
+    path_of_thread(path, tid, "/schedstat");
+    if (read_small(path, text, sizeof text) > 0) {
+        char *after;
+        record->ran = strtoull(text, &after, 10);
+        record->waited = strtoull(after, NULL, 10);
+    }
+    /* The clock of a thread, by the kernel's own encoding: schedstat may lag behind by a tick. Last, so that what this
+     * function used is in it. */
+    uint64_t ran = nanoseconds((clockid_t)((~(clockid_t)tid << 3) | 6));
+    if (ran > record->ran)
+        record->ran = ran;
     record->ended = nanoseconds(CLOCK_MONOTONIC);
     atomic_store_explicit(&record->state, ENDED, memory_order_release);
 }

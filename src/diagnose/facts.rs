@@ -1,8 +1,9 @@
 //! The parts of a report that are sums over threads. Pure, but for the cores.
 
 use super::agent::Written;
+use super::library;
 use super::observe::Seen;
-use super::report::{CoresAllowed, GroupReport, ProcessSummary, Used, peak};
+use super::report::{CoresAllowed, GroupReport, ProcessGroup, ProcessSummary, Used, peak};
 use super::schedstat::QueueTime;
 use super::who::Group;
 use crate::cores::{Cores, Kind};
@@ -32,7 +33,6 @@ pub(super) fn groups(all: &[Used], overlap: &BTreeMap<Group, u64>) -> Vec<GroupR
             let own = || all.iter().filter(|thread| thread.group == *group);
             let mut time = QueueTime::default();
             own().for_each(|thread| time += thread.time);
-            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
             GroupReport {
                 name: group.name.clone(),
                 kind: group.kind,
@@ -55,41 +55,105 @@ pub(super) fn processes(
     seen: &Seen,
     written: Option<&Written>,
 ) -> Vec<ProcessSummary> {
-    let agents: BTreeSet<u32> = written
-        .iter()
-        .flat_map(|written| &written.threads)
-        .map(|made| made.pid)
-        .collect();
-    let mut pids: BTreeSet<u32> = all.iter().map(|thread| thread.pid).collect();
-    pids.extend(seen.processes.iter().map(|process| process.pid));
-    pids.into_iter()
-        .map(|pid| {
-            let own: Vec<&Used> = all.iter().filter(|thread| thread.pid == pid).collect();
-            let names: BTreeSet<&str> = own
-                .iter()
-                .map(|thread| thread.group.name.as_str())
-                .collect();
-            let peak_by_group = names.into_iter().map(|name| {
-                let of_group = own
-                    .iter()
-                    .copied()
-                    .filter(|thread| thread.group.name == name);
-                (name.to_owned(), peak(of_group))
-            });
-            let process = seen.processes.iter().find(|process| process.pid == pid);
+    let made = written.iter().flat_map(|written| &written.threads);
+    let agents: BTreeSet<u32> = made.map(|made| made.pid).collect();
+    let mut by_process: BTreeMap<u32, Vec<&Used>> = BTreeMap::new();
+    for process in &seen.processes {
+        by_process.entry(process.pid).or_default();
+    }
+    for thread in all {
+        by_process.entry(thread.pid).or_default().push(thread);
+    }
+    let used = |threads: &[&Used]| threads.iter().map(|thread| wanted(thread)).sum::<u64>();
+    let most = by_process
+        .values()
+        .map(|threads| used(threads))
+        .max()
+        .unwrap_or(0);
+    let mut facts = library::Facts::default();
+    by_process
+        .into_iter()
+        .map(|(pid, own)| {
+            let known = seen.processes.iter().find(|process| process.pid == pid);
+            let seconds =
+                |at: Option<u64>| at.map_or(0.0, |at| at.saturating_sub(seen.began) as f64 * 1e-9);
+            let runtimes = known.into_iter().flat_map(|process| &process.runtimes);
             ProcessSummary {
                 pid,
-                executable: process.map_or_else(String::new, |process| process.executable.clone()),
-                threads: u32::try_from(own.len()).unwrap_or(u32::MAX),
-                peak_by_group: peak_by_group.collect(),
-                runtimes: process.map_or_else(Vec::new, |process| {
-                    process.runtimes.iter().cloned().collect()
-                }),
-                cpus: process.map_or(0, |process| {
-                    u32::try_from(process.cpus.len()).unwrap_or(u32::MAX)
-                }),
+                executable: known.map_or_else(String::new, |process| process.executable.clone()),
+                threads: count(own.len()),
+                groups: groups_of(&own),
+                runtimes: runtimes.map(|path| facts.of(path)).collect(),
+                environment: known
+                    .map_or_else(BTreeMap::new, |process| process.environment.clone()),
+                cpus: known.map_or(0, |process| count(process.cpus.len())),
                 agent: agents.contains(&pid),
+                began: seconds(own.iter().map(|thread| thread.alive.0).min()),
+                ended: seconds(own.iter().map(|thread| thread.alive.1).max()),
+                is_busy: used(&own) >= (most / 10).max(SETTING_UP),
+                first_busy: {
+                    let most = own.iter().map(|thread| wanted(thread)).max().unwrap_or(0);
+                    own.iter()
+                        .any(|thread| thread.is_first && is_busy(thread, most))
+                },
             }
         })
         .collect()
+}
+
+/// CPU time below which nobody computed, in nanoseconds: setting up takes some.
+const SETTING_UP: u64 = 1_000_000;
+
+/// What a thread ran and wanted to run, in nanoseconds. Where threads fight, some of those that work hardly ever run.
+fn wanted(thread: &Used) -> u64 {
+    thread.time.ran.saturating_add(thread.time.waited)
+}
+
+/// The groups with less than this part of the time of their process did not matter: threads that were made and then not used
+/// spin for a while before they sleep.
+const MATTERS: u64 = 20;
+
+/// Whether a thread computed, compared with the time of the one that wanted most.
+fn is_busy(thread: &Used, most: u64) -> bool {
+    thread.time.ran >= SETTING_UP && wanted(thread) >= most / 10
+}
+
+/// The threads of a process by group.
+fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
+    let all: u64 = own.iter().map(|thread| wanted(thread)).sum();
+    let names: BTreeSet<&Group> = own.iter().map(|thread| &thread.group).collect();
+    let group = |group: &Group| {
+        let threads: Vec<&Used> = own
+            .iter()
+            .copied()
+            .filter(|thread| thread.group == *group)
+            .collect();
+        let mut time = QueueTime::default();
+        threads.iter().for_each(|thread| time += thread.time);
+        let makers: BTreeSet<u32> = threads
+            .iter()
+            .map(|thread| thread.creator)
+            .filter(|&tid| tid > 0)
+            .collect();
+        let others = || threads.iter().copied().filter(|thread| !thread.is_first);
+        let most = others().map(wanted).max().unwrap_or(0);
+        let matters = others().map(wanted).sum::<u64>() >= all / MATTERS;
+        let busy = others().filter(|thread| matters && is_busy(thread, most));
+        ProcessGroup {
+            name: group.name.clone(),
+            kind: group.kind,
+            threads: count(threads.len()),
+            peak: peak(threads.iter().copied()),
+            // Threads that came one after another never computed all at once.
+            busy: peak(busy),
+            makers: count(makers.len()),
+            cpu_seconds: time.ran as f64 * 1e-9,
+            wait_seconds: time.waited as f64 * 1e-9,
+        }
+    };
+    names.into_iter().map(group).collect()
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

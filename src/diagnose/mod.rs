@@ -9,7 +9,8 @@
 //!
 //! [`Observer`] watches processes for a while: whose threads run, whose wait for a CPU, and for how long (`observe`, by way of
 //! `tree`, `process`, `tasks`, `schedstat` and `machine`). The preload agent's records (`agent`) add which library made
-//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `facts`).
+//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `facts`), and
+//! [`findings`] what it means (`rules`).
 //!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
 
@@ -17,11 +18,13 @@ mod agent;
 mod constant;
 mod facts;
 mod image;
+mod library;
 mod machine;
 mod observe;
 mod outside;
 mod process;
 mod report;
+mod rules;
 mod schedstat;
 mod target;
 mod tasks;
@@ -33,8 +36,10 @@ pub use agent::AgentFile;
 pub use machine::Throttling;
 pub use observe::Observer;
 pub use report::{
-    CoresAllowed, GroupReport, ProcessSummary, Report, Runnable, Switches, Totals, Wait,
+    CoresAllowed, GroupReport, ProcessGroup, ProcessSummary, Report, Runnable, RuntimeFile,
+    Switches, Totals, Wait,
 };
+pub use rules::{Confidence, Finding, RULES, Rule, findings};
 pub use schedstat::{QueueTime, QueueTimes};
 pub use tasks::Tasks;
 pub use timeline::Point;

@@ -43,7 +43,8 @@ pub(super) struct Seen {
     /// CPU time that a group used while threads of another waited for a CPU, in nanoseconds.
     pub overlap: BTreeMap<Group, u64>,
     pub points: Vec<Point>,
-    /// In nanoseconds.
+    /// When watching began, on the monotonic clock, and for how long, in nanoseconds.
+    pub began: u64,
     pub duration: u64,
     pub looks: u32,
     pub pressure: Option<f64>,
@@ -264,6 +265,7 @@ impl Observer {
             processes: self.ended,
             overlap: self.overlap,
             points: self.timeline.points().to_vec(),
+            began: self.began,
             duration,
             looks: self.looks,
             pressure: counters.pressure_since(&self.counters, duration as f64 * 1e-9),

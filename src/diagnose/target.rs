@@ -85,6 +85,16 @@ impl MappedFile {
         }
     }
 
+    /// A file that no process has mapped, or none that is known.
+    pub fn not_mapped(path: &Path) -> MappedFile {
+        MappedFile {
+            path: path.to_owned(),
+            deleted: false,
+            inode: 0,
+            areas: Vec::new(),
+        }
+    }
+
     /// Whether its code can run here. A library that was only opened as data cannot: it is not loaded.
     pub fn is_loaded(&self) -> bool {
         self.areas.iter().any(|area| area.is_executable)

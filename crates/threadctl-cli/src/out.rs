@@ -70,3 +70,47 @@ pub(crate) fn shown(text: &str) -> String {
     }
     clean
 }
+
+/// The columns that text for people is kept to.
+const WIDTH: usize = 80;
+
+/// Text broken at spaces into lines of at most [`WIDTH`] columns, all but the first of them indented. A word that is longer
+/// stays whole.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    let mut wrapped = String::new();
+    let mut column = indent;
+    for word in text.split_ascii_whitespace() {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > WIDTH {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > indent {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_full_and_not_longer() {
+        let text = "word ".repeat(60);
+        let lines = wrapped(&text, 4);
+        for (at, line) in lines.lines().enumerate() {
+            let columns = line.len() + if at == 0 { 4 } else { 0 };
+            assert!(
+                columns <= WIDTH && (columns > WIDTH - 6 || at == 3),
+                "{line:?}"
+            );
+            assert_eq!(line.starts_with("    "), at > 0);
+        }
+        assert_eq!(wrapped(&"x".repeat(100), 2), "x".repeat(100));
+    }
+}

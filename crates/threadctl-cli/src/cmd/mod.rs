@@ -4,6 +4,7 @@
 pub(crate) mod cores;
 pub(crate) mod demo;
 pub(crate) mod env;
+pub(crate) mod explain;
 pub(crate) mod info;
 pub(crate) mod run;
 mod special;
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoChild => demo::child::run(),

@@ -1,5 +1,5 @@
 //! `threadctl run`: the command's status and its terminal (`status`), the document (`document`), and whose threads they
-//! are against programs whose threads are known (`whose`).
+//! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,7 @@
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 mod document;
+mod programs;
 mod schema;
 mod status;
 mod whose;

@@ -2,7 +2,7 @@
 //! changes its meaning needs a new number; new fields do not, but the schema names them.
 
 use serde::Serialize;
-use threadctl::diagnose::Report;
+use threadctl::diagnose::{Finding, Report};
 
 /// The name and the version of the document.
 pub(super) const SCHEMA: &str = "threadctl.run/1";
@@ -21,6 +21,8 @@ pub(super) struct Document<'a> {
     pub(super) signal: Option<u8>,
     /// Share of thread time, from 0 to 100, that was lost waiting for a core: what --fail-over is compared with.
     pub(super) loss_percent: f64,
+    /// What is wrong, by rule; empty if nothing is.
+    pub(super) findings: &'a [Finding],
     #[serde(flatten)]
     pub(super) report: &'a Report,
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeVal;
-use threadctl::diagnose::{AgentFile, Observer, Report, Totals};
+use threadctl::diagnose::{AgentFile, Finding, Observer, Report, Totals, findings};
 
 use crate::{Verdict, out};
 use agent::Agent;
@@ -86,7 +86,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
         .iter()
         .map(|part| part.to_string_lossy().into_owned())
         .collect();
-    if let Err(error) = deliver(args, file, &shown, end, &report) {
+    let quoted: Vec<String> = shown.iter().map(|part| quoted(part)).collect();
+    let findings = findings(&report, Some(&quoted.join(" ")));
+    let outcome = Outcome {
+        command: &shown,
+        end,
+        report: &report,
+        findings: &findings,
+    };
+    if let Err(error) = deliver(args, file, &outcome) {
         out::complain(&format!("{error:#}"));
     }
     let exceeds = args.fail_over.is_some_and(|most| loss(&report) > most);
@@ -140,14 +148,27 @@ fn loss(report: &Report) -> f64 {
     report.wait.share * 100.0
 }
 
-/// Writes the report where it is wanted.
-fn deliver(
-    args: &RunArgs,
-    file: Option<File>,
-    command: &[String],
+/// All that there is to report.
+#[derive(Debug)]
+struct Outcome<'a> {
+    command: &'a [String],
     end: End,
-    report: &Report,
-) -> Result<()> {
+    report: &'a Report,
+    findings: &'a [Finding],
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Writes the report where it is wanted.
+fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<()> {
     if args.quiet && file.is_none() {
         return Ok(());
     }
@@ -155,17 +176,18 @@ fn deliver(
         serde_json::to_string_pretty(&Document {
             schema: SCHEMA,
             threadctl: env!("CARGO_PKG_VERSION"),
-            command,
-            status: end.code(),
-            signal: match end {
+            command: outcome.command,
+            status: outcome.end.code(),
+            signal: match outcome.end {
                 End::Exited(_) => None,
                 End::Killed(signal) => Some(signal),
             },
-            loss_percent: loss(report),
-            report,
+            loss_percent: loss(outcome.report),
+            findings: outcome.findings,
+            report: outcome.report,
         })?
     } else {
-        text::report(command, end, report)
+        text::report(outcome)
     };
     if !text.ends_with('\n') {
         text.push('\n');
@@ -179,6 +201,25 @@ fn deliver(
             // Whoever read it may have gone; that is not the command's fault.
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        for (word, expected) in [
+            ("job.py", "job.py"),
+            ("--n=3", "--n=3"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$HOME", "'$HOME'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(quoted(word), expected);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use threadctl::diagnose::{Point, Report};
+use threadctl::diagnose::{Finding, Point, Report};
 
+use super::Outcome;
 use super::child::End;
-use crate::out::shown;
+use crate::out::{shown, wrapped};
 
 /// Columns of the time line.
 const COLUMNS: usize = 60;
@@ -13,20 +14,16 @@ const COLUMNS: usize = 60;
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The whole report.
-pub(super) fn report(command: &[String], end: End, report: &Report) -> String {
+pub(super) fn report(outcome: &Outcome<'_>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_report(&mut text, command, end, report);
+    let _ = write_report(&mut text, outcome);
     text
 }
 
-fn write_report(
-    text: &mut String,
-    command: &[String],
-    end: End,
-    report: &Report,
-) -> std::fmt::Result {
-    let ended = match end {
+fn write_report(text: &mut String, outcome: &Outcome<'_>) -> std::fmt::Result {
+    let (command, report) = (outcome.command, outcome.report);
+    let ended = match outcome.end {
         End::Exited(code) => format!("ended with status {code}"),
         End::Killed(signal) => format!("was killed by signal {signal}"),
     };
@@ -97,7 +94,28 @@ fn write_report(
     write_who(text, report)?;
     write_timeline(text, &report.timeline, cores.count)?;
     for note in &report.notes {
-        writeln!(text, "  note: {note}")?;
+        writeln!(text, "  note: {}", wrapped(&shown(note), 8))?;
+    }
+    write_findings(text, outcome.findings)
+}
+
+fn write_findings(text: &mut String, findings: &[Finding]) -> std::fmt::Result {
+    if findings.is_empty() {
+        return writeln!(text, "\n  nothing found that threads fight over");
+    }
+    for finding in findings {
+        let heading = format!(
+            "{} ({}): {}",
+            finding.rule, finding.confidence, finding.title
+        );
+        writeln!(text, "\n  {}", wrapped(&heading, 4))?;
+        writeln!(text, "    why:  {}", wrapped(&shown(&finding.evidence), 10))?;
+        writeln!(text, "    cost: {}", wrapped(&finding.cost, 10))?;
+        for remedy in &finding.remedies {
+            // Not broken, so that it can be copied.
+            writeln!(text, "    try:  {}", shown(remedy))?;
+        }
+        writeln!(text, "    more: threadctl explain {}", finding.rule)?;
     }
     Ok(())
 }

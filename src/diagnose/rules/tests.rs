@@ -1,0 +1,330 @@
+//! Each rule on reports as real runs give them: it fires on the sick one, and on no healthy one.
+
+use super::super::machine::Throttling;
+use super::super::report::*;
+use super::super::who::GroupKind;
+use super::*;
+use std::collections::BTreeMap;
+
+/// A report on one program on two of eight cores, which ran ten seconds.
+fn report(process: ProcessSummary) -> Report {
+    Report::for_tests(
+        CoresAllowed {
+            count: 2,
+            kind: "affinity".to_owned(),
+            because: "CPUs 0-1".to_owned(),
+            online: 8,
+        },
+        vec![process],
+    )
+}
+
+fn process(groups: &[ProcessGroup]) -> ProcessSummary {
+    ProcessSummary {
+        pid: 7,
+        executable: "/usr/bin/python3.11".to_owned(),
+        threads: groups.iter().map(|group| group.threads).sum(),
+        groups: groups.to_vec(),
+        runtimes: Vec::new(),
+        environment: BTreeMap::new(),
+        cpus: 2,
+        agent: true,
+        began: 0.0,
+        ended: 10.0,
+        is_busy: true,
+        first_busy: true,
+    }
+}
+
+fn group(name: &str, kind: GroupKind, busy: u32, makers: u32) -> ProcessGroup {
+    ProcessGroup {
+        name: name.to_owned(),
+        kind,
+        threads: busy,
+        peak: busy,
+        busy,
+        makers,
+        cpu_seconds: f64::from(busy),
+        wait_seconds: 0.0,
+    }
+}
+
+fn runtime(name: &str, kind: GroupKind, layer: Option<&str>) -> RuntimeFile {
+    RuntimeFile {
+        path: format!("/lib/{name}.so"),
+        name: name.to_owned(),
+        kind,
+        threading_layer: layer.map(str::to_owned),
+        max_threads: None,
+    }
+}
+
+fn set(process: &mut ProcessSummary, name: &str, value: &str) {
+    process
+        .environment
+        .insert(name.to_owned(), value.to_owned());
+}
+
+fn ids(report: &Report) -> Vec<&'static str> {
+    let found = findings(report, Some("python3 job.py"));
+    found.iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn healthy_programs_are_left_in_peace() {
+    use GroupKind::*;
+    let alone = process(&[group("python", Program, 0, 0)]);
+    let own_pool = process(&[
+        group("python", Program, 0, 0),
+        group("libopenblas", Blas, 1, 1),
+    ]);
+    let mut workers = process(&[group("python", Program, 2, 1)]);
+    set(&mut workers, "OPENBLAS_NUM_THREADS", "1");
+    workers
+        .runtimes
+        .push(runtime("libopenblas", Blas, Some("pthreads")));
+    let mut openmp = process(&[group("job", Program, 0, 0), group("libgomp", Openmp, 1, 1)]);
+    set(&mut openmp, "OMP_NUM_THREADS", "2");
+    openmp.runtimes.push(runtime("libgomp", Openmp, None));
+    // More threads than cores, of which only some compute.
+    let mut idle = process(&[group("python", Program, 1, 1)]);
+    idle.first_busy = false;
+    idle.groups[0].peak = 40;
+    for (name, process) in [
+        ("alone", alone),
+        ("own pool", own_pool),
+        ("workers", workers),
+        ("openmp", openmp),
+        ("idle", idle),
+    ] {
+        let mut report = report(process);
+        assert_eq!(ids(&report), [""; 0], "{name}");
+        // However much it waited: that may be for others.
+        report.wait.share = 0.9;
+        report.others_cpu_seconds = None;
+        assert_eq!(ids(&report), [""; 0], "{name} on a busy machine");
+    }
+}
+
+#[test]
+fn a_pool_in_a_pool_is_found_and_the_remedy_limits_the_inner_one() {
+    let report = report(process(&[
+        group("python", GroupKind::Program, 16, 1),
+        group("libopenblas", GroupKind::Blas, 7, 1),
+    ]));
+    let found = findings(&report, Some("python3 job.py"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].rule, "nested-pools");
+    assert_eq!(found[0].confidence, Confidence::Likely);
+    assert_eq!(
+        found[0].remedies,
+        ["threadctl run --limit blas=1 -- python3 job.py"]
+    );
+    for words in ["16 threads of python", "7 of libopenblas", "2 cores"] {
+        assert!(found[0].evidence.contains(words), "{}", found[0].evidence);
+    }
+}
+
+#[test]
+fn teams_that_several_threads_made_are_certainly_nested() {
+    let report = report(process(&[
+        group("python", GroupKind::Program, 16, 1),
+        group("libgomp", GroupKind::Openmp, 240, 16),
+    ]));
+    let found = findings(&report, None);
+    assert_eq!(
+        (found[0].rule, found[0].confidence),
+        ("nested-pools", Confidence::Certain)
+    );
+    assert_eq!(
+        found[0].remedies,
+        ["threadctl run --limit openmp=1 -- COMMAND"]
+    );
+}
+
+#[test]
+fn one_large_pool_is_told_from_nesting() {
+    let report = report(process(&[
+        group("job", GroupKind::Program, 0, 0),
+        group("libgomp", GroupKind::Openmp, 15, 1),
+    ]));
+    assert_eq!(ids(&report), ["pool-exceeds-cores"]);
+}
+
+#[test]
+fn a_limit_that_did_not_take_counts_callers() {
+    let mut own = process(&[
+        group("job", GroupKind::Program, 1, 1),
+        group("libgomp", GroupKind::Openmp, 1, 2),
+    ]);
+    set(&mut own, "OMP_NUM_THREADS", "2,1");
+    own.groups[1].peak = 2;
+    assert_eq!(
+        settings::exceeded(&own).count(),
+        0,
+        "one for each of two callers"
+    );
+    own.groups[1].peak = 3;
+    assert_eq!(ids(&report(own)), ["limit-not-taken"]);
+
+    let mut own = process(&[group("libopenblas", GroupKind::Blas, 1, 2)]);
+    set(&mut own, "OPENBLAS_NUM_THREADS", "1");
+    assert_eq!(ids(&report(own.clone())), ["limit-not-taken"]);
+    set(&mut own, "OPENBLAS_NUM_THREADS", "nonsense");
+    assert_eq!(ids(&report(own)), [""; 0]);
+}
+
+#[test]
+fn threads_on_one_cpu_are_found_where_there_are_more() {
+    let mut own = process(&[group("libgomp", GroupKind::Openmp, 1, 1)]);
+    own.cpus = 1;
+    set(&mut own, "OMP_PROC_BIND", "true");
+    let mut report = report(own);
+    let found = findings(&report, Some("./job"));
+    assert_eq!(found[0].rule, "affinity-one-core");
+    assert_eq!(found[0].remedies, ["env -u OMP_PROC_BIND ./job"]);
+    report.cores.online = 1;
+    assert_eq!(ids(&report), [""; 0]);
+}
+
+#[test]
+fn a_quota_is_named_with_what_it_held_up() {
+    let mut report = report(process(&[group("libopenblas", GroupKind::Blas, 7, 1)]));
+    report.cores.kind = "cgroup quota".to_owned();
+    report.throttling = Some(Throttling {
+        periods: 31,
+        seconds: 4.5,
+    });
+    let found = findings(&report, Some("./job"));
+    assert_eq!(found[0].rule, "quota-smaller-than-pools");
+    assert!(
+        found[0].cost.contains("31 times") && found[0].cost.contains("4.5 s"),
+        "{}",
+        found[0].cost
+    );
+}
+
+#[test]
+fn spinning_needs_a_setting_and_too_many_threads() {
+    for (variable, value, spins) in [
+        ("OMP_WAIT_POLICY", "ACTIVE", true),
+        ("KMP_BLOCKTIME", "infinite", true),
+        ("KMP_BLOCKTIME", "200", false),
+        ("GOMP_SPINCOUNT", "infinity", true),
+        ("OMP_WAIT_POLICY", "passive", false),
+    ] {
+        let mut own = process(&[group("libgomp", GroupKind::Openmp, 3, 1)]);
+        set(&mut own, variable, value);
+        assert_eq!(
+            ids(&report(own)).contains(&"spin-wait"),
+            spins,
+            "{variable}={value}"
+        );
+    }
+    let mut own = process(&[group("libgomp", GroupKind::Openmp, 1, 1)]);
+    set(&mut own, "OMP_WAIT_POLICY", "active");
+    assert_eq!(ids(&report(own)), [""; 0], "they fit");
+}
+
+#[test]
+fn runtimes_that_do_not_go_together_are_found() {
+    let mut own = process(&[
+        group("libgomp", GroupKind::Openmp, 1, 1),
+        group("libomp", GroupKind::Openmp, 0, 1),
+    ]);
+    own.groups[1].peak = 1;
+    assert_eq!(ids(&report(own.clone())), ["several-openmp-runtimes"]);
+    own.groups.remove(0);
+    own.runtimes
+        .push(runtime("libomp", GroupKind::Openmp, None));
+    assert_eq!(ids(&report(own.clone())), [""; 0]);
+    own.runtimes
+        .push(runtime("libiomp5", GroupKind::Openmp, None));
+    assert_eq!(ids(&report(own)), ["libomp-beside-libiomp5"]);
+}
+
+#[test]
+fn a_serial_openblas_matters_with_several_threads_only() {
+    let mut own = process(&[group("job", GroupKind::Program, 2, 1)]);
+    own.first_busy = false;
+    own.runtimes
+        .push(runtime("libopenblas", GroupKind::Blas, Some("disabled")));
+    assert_eq!(ids(&report(own.clone())), ["serial-openblas-concurrent"]);
+    own.groups[0].busy = 0;
+    own.first_busy = true;
+    assert_eq!(ids(&report(own)), [""; 0]);
+}
+
+#[test]
+fn more_callers_than_openblas_has_room_for_are_found() {
+    let mut own = process(&[group("job", GroupKind::Program, 70, 1)]);
+    own.runtimes
+        .push(runtime("libopenblas", GroupKind::Blas, Some("pthreads")));
+    assert!(ids(&report(own.clone())).contains(&"openblas-max-threads"));
+    own.runtimes[0].max_threads = Some(128);
+    assert!(!ids(&report(own)).contains(&"openblas-max-threads"));
+}
+
+#[test]
+fn jobs_are_counted_at_once() {
+    let alone = process(&[group("sh", GroupKind::Program, 0, 0)]);
+    let mut report = report(alone.clone());
+    report.processes = (0..5)
+        .map(|index| ProcessSummary {
+            pid: index,
+            began: f64::from(index),
+            ended: f64::from(index) + 1.0,
+            ..alone.clone()
+        })
+        .collect();
+    assert_eq!(ids(&report), [""; 0], "one after another");
+    for process in &mut report.processes {
+        process.ended = 10.0;
+    }
+    assert_eq!(ids(&report), ["jobs-exceed-cores"]);
+}
+
+#[test]
+fn others_on_the_machine_are_blamed_only_if_they_are_there() {
+    let mut report = report(process(&[group("job", GroupKind::Program, 0, 0)]));
+    report.wait.share = 0.5;
+    report.runnable.mean = 2.0;
+    report.others_cpu_seconds = Some(10.0);
+    assert_eq!(ids(&report), [""; 0], "one core of eight");
+    report.others_cpu_seconds = Some(75.0);
+    assert_eq!(ids(&report), ["jobs-exceed-cores"]);
+}
+
+#[test]
+fn idle_cores_beside_a_blas_at_one_are_found() {
+    let mut own = process(&[group("python", GroupKind::Program, 0, 0)]);
+    own.runtimes
+        .push(runtime("libopenblas", GroupKind::Blas, Some("pthreads")));
+    set(&mut own, "OPENBLAS_NUM_THREADS", "1");
+    let mut report = report(own);
+    report.runnable.mean = 1.0;
+    assert_eq!(ids(&report), ["blas-at-1-cores-idle"]);
+    report.runnable.mean = 0.2;
+    assert_eq!(ids(&report), [""; 0], "it does not compute");
+    report.runnable.mean = 1.0;
+    report.processes[0].environment.clear();
+    assert_eq!(ids(&report), [""; 0], "nothing set it");
+}
+
+#[test]
+fn every_rule_has_a_name_a_title_and_a_background() {
+    for (at, rule) in RULES.iter().enumerate() {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        assert!(rule.id.bytes().all(plain), "{}", rule.id);
+        assert!(
+            RULES[..at].iter().all(|other| other.id != rule.id),
+            "{}",
+            rule.id
+        );
+        assert!(
+            !rule.title.is_empty() && rule.background.len() > 200,
+            "{}",
+            rule.id
+        );
+    }
+}

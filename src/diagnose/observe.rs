@@ -61,7 +61,7 @@ pub(super) struct Seen {
 /// let mut observer = Observer::of_children(None);
 /// observer.look();
 /// child.wait().unwrap();
-/// let report = observer.finish(Totals::default());
+/// let report = observer.report(Totals::default());
 /// assert!(report.wall_seconds >= 0.0);
 /// ```
 #[derive(Debug)]
@@ -245,25 +245,22 @@ impl Observer {
         }
     }
 
-    /// Ends watching, and puts together what was seen. `totals` is what the kernel counted of the processes that have ended,
-    /// if the caller knows it.
+    /// Puts together what was seen so far. `totals` is what the kernel counted of the processes that have ended, if the caller
+    /// knows it.
     ///
     /// ```
     /// use threadctl::diagnose::{Observer, Totals};
-    /// let report = Observer::of_children(None).finish(Totals::default());
+    /// let report = Observer::of_children(None).report(Totals::default());
     /// assert_eq!(report.runnable.peak, 0);
     /// ```
-    pub fn finish(mut self, totals: Totals) -> Report {
+    pub fn report(&self, totals: Totals) -> Report {
         let written = self.agent.as_ref().map(|agent| agent.written(0));
-        let living = std::mem::take(&mut self.living);
-        let left = living.keys().copied().collect();
-        self.ended
-            .extend(living.into_values().map(|process| process.seen));
         let (duration, counters) = (now().saturating_sub(self.began), Counters::now());
+        let living = self.living.values().map(|process| &process.seen);
         let seen = Seen {
-            threads: self.threads,
-            processes: self.ended,
-            overlap: self.overlap,
+            threads: self.threads.clone(),
+            processes: self.ended.iter().chain(living).cloned().collect(),
+            overlap: self.overlap.clone(),
             points: self.timeline.points().to_vec(),
             began: self.began,
             duration,
@@ -272,6 +269,7 @@ impl Observer {
             throttling: counters.throttling_since(&self.counters),
             busy: counters.busy_since(&self.counters),
         };
+        let left = self.living.keys().copied().collect();
         report::put_together(seen, written, totals, left)
     }
 }

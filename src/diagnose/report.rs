@@ -37,7 +37,7 @@ pub struct Totals {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals};
-/// let report = Observer::of_children(None).finish(Totals::default());
+/// let report = Observer::of_children(None).report(Totals::default());
 /// println!("{:.1} of {} cores used", report.cores_used, report.cores.count);
 /// ```
 #[derive(Debug, Clone)]
@@ -152,7 +152,7 @@ pub struct Switches {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals};
-/// for group in Observer::of_children(None).finish(Totals::default()).who {
+/// for group in Observer::of_children(None).report(Totals::default()).who {
 ///     println!("{}: {} threads", group.name, group.threads);
 /// }
 /// ```
@@ -183,7 +183,7 @@ pub struct GroupReport {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals};
-/// let report = Observer::of_children(None).finish(Totals::default());
+/// let report = Observer::of_children(None).report(Totals::default());
 /// assert!(report.processes.is_empty());
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -220,7 +220,7 @@ pub struct ProcessSummary {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals};
-/// for process in Observer::of_children(None).finish(Totals::default()).processes {
+/// for process in Observer::of_children(None).report(Totals::default()).processes {
 ///     for group in process.groups {
 ///         println!("{} {}: {} threads", process.pid, group.name, group.threads);
 ///     }
@@ -253,7 +253,7 @@ pub struct ProcessGroup {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals};
-/// for process in Observer::of_children(None).finish(Totals::default()).processes {
+/// for process in Observer::of_children(None).report(Totals::default()).processes {
 ///     assert!(process.runtimes.iter().all(|runtime| !runtime.path.is_empty()));
 /// }
 /// ```
@@ -469,13 +469,20 @@ pub(super) fn put_together(
             written.lost
         ));
     }
+    let guessed = all.iter().filter(|thread| thread.is_guess).count();
+    if guessed > 0 {
+        notes.push(format!(
+            "{guessed} threads were made where the agent was not, or did not see it: whose they are is a guess"
+        ));
+    }
     if covered < EXACT {
         notes.push(format!(
             "threads with {:.0} % of the CPU time ended unseen, so the run-queue wait is a lower bound",
             (1.0 - covered) * 100.0
         ));
     }
-    if !left.is_empty() {
+    // Without totals nobody has ended whose processes were watched to their end.
+    if !left.is_empty() && totals.cpu.is_some() {
         let numbers: Vec<String> = left.iter().map(u32::to_string).collect();
         notes.push(format!(
             "still running, and not waited for: {}",
@@ -498,7 +505,7 @@ pub(super) fn put_together(
         wait: Wait {
             seconds: wait_seconds,
             share: known.share(),
-            exact: covered >= EXACT,
+            exact: covered >= EXACT && totals.cpu.is_some(),
             covered,
         },
         switches: Switches {

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{cores, demo, env, explain, info, run, tune};
+use crate::cmd::{cores, demo, env, explain, info, run, tune, watch};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ pub(crate) enum Command {
     Cores(cores::args::CoresArgs),
     Env(env::args::EnvArgs),
     Run(run::args::RunArgs),
+    Watch(watch::WatchArgs),
     Explain(explain::ExplainArgs),
     Tune(tune::args::TuneArgs),
     Demo(demo::args::DemoArgs),

@@ -65,7 +65,7 @@ impl std::fmt::Display for Confidence {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals, findings};
-/// let report = Observer::of_children(None).finish(Totals::default());
+/// let report = Observer::of_children(None).report(Totals::default());
 /// assert!(findings(&report, Some("./job")).is_empty());
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ struct Found {
 ///
 /// ```
 /// use threadctl::diagnose::{Observer, Totals, findings};
-/// let report = Observer::of_children(None).finish(Totals::default());
+/// let report = Observer::of_children(None).report(Totals::default());
 /// for finding in findings(&report, None) {
 ///     println!("{}: {}", finding.rule, finding.evidence);
 /// }

@@ -9,6 +9,7 @@ pub(crate) mod info;
 pub(crate) mod run;
 mod special;
 pub(crate) mod tune;
+pub(crate) mod watch;
 
 use anyhow::Result;
 
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Demo(args) => demo::run(&args),

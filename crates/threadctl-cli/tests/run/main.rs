@@ -1,5 +1,6 @@
 //! `threadctl run`: the command's status and its terminal (`status`), the document (`document`), and whose threads they
-//! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`).
+//! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`);
+//! and `threadctl watch` (`watch`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +14,7 @@ mod document;
 mod programs;
 mod schema;
 mod status;
+mod watch;
 mod whose;
 
 use serde_json::Value;

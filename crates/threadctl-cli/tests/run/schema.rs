@@ -23,10 +23,24 @@ const WORDS: &[&str] = &[
     "maximum",
 ];
 
+/// Of `threadctl watch`.
+const WATCH: &str = include_str!("../../../../docs/schema/threadctl.watch.1.json");
+
 /// Panics where the document does not agree with the schema.
 #[track_caller]
 pub fn check(document: &Value) {
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    check_with(SCHEMA, document);
+}
+
+/// The same for `threadctl watch`.
+#[track_caller]
+pub fn check_watch(document: &Value) {
+    check_with(WATCH, document);
+}
+
+#[track_caller]
+fn check_with(schema: &str, document: &Value) {
+    let schema: Value = serde_json::from_str(schema).unwrap();
     let mut problems = Vec::new();
     agree(&schema, &schema, document, "document", &mut problems);
     assert!(problems.is_empty(), "{problems:#?}");
@@ -155,4 +169,5 @@ fn every_object_of_the_schema_is_closed_and_every_field_required() {
         }
     }
     walk(&serde_json::from_str(SCHEMA).unwrap(), "");
+    walk(&serde_json::from_str(WATCH).unwrap(), "");
 }

@@ -76,7 +76,7 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(milliseconds @ 1..=60_000) => Ok(Duration::from_millis(milliseconds)),
         _ => Err("give whole milliseconds from 1 to 60000".to_owned()),

@@ -8,7 +8,7 @@ pub(crate) mod args;
 mod child;
 mod json;
 mod settings;
-mod text;
+pub(crate) mod text;
 
 use std::fs::File;
 use std::io::Write as _;
@@ -32,6 +32,11 @@ const COST: u32 = 100;
 
 /// The longest time between two looks that the cost of looking makes.
 const RARE: Duration = Duration::from_secs(1);
+
+/// How long to leave between two looks, of which the last one used `cost`.
+pub(crate) fn pause(interval: Duration, cost: Duration) -> Duration {
+    interval.max((cost * COST).min(RARE))
+}
 
 /// Time between the first looks, which doubles until it is the interval: a short program is seen too.
 const SOON: Duration = Duration::from_millis(1);
@@ -68,17 +73,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     let mut observer = Observer::of_children(records);
     let child = Child::start(command)?;
     allow_many_files();
-    let mut pause = SOON;
+    let mut interval = SOON;
     let end = child.wait(|| {
         let cost = observer.look();
-        pause = (pause * 2).min(args.interval);
-        pause.max((cost * COST).min(RARE))
+        interval = (interval * 2).min(args.interval);
+        pause(interval, cost)
     })?;
     observer.look();
     if let Some(agent) = agent {
         agent.end(observer.alive() > 0);
     }
-    let mut report = observer.finish(totals());
+    let mut report = observer.report(totals());
     report.notes.extend(notes);
 
     let shown: Vec<String> = args
@@ -119,7 +124,7 @@ fn set_up_agent(args: &RunArgs, command: &mut Command) -> Result<Option<(AgentFi
 }
 
 /// Two files stay open for each thread, and there may be thousands. The child has the limit that this process was given.
-fn allow_many_files() {
+pub(crate) fn allow_many_files() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // What cannot be opened is not counted; nothing else depends on it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
@@ -144,7 +149,7 @@ fn totals() -> Totals {
 }
 
 /// Per cent of thread time that went into waiting for a core.
-fn loss(report: &Report) -> f64 {
+pub(crate) fn loss(report: &Report) -> f64 {
     report.wait.share * 100.0
 }
 
@@ -187,7 +192,15 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
             report: outcome.report,
         })?
     } else {
-        text::report(outcome)
+        let ended = match outcome.end {
+            End::Exited(code) => format!("ended with status {code}"),
+            End::Killed(signal) => format!("was killed by signal {signal}"),
+        };
+        let heading = format!(
+            "threadctl: {} {ended}",
+            out::shown(&outcome.command.join(" "))
+        );
+        text::report(&heading, outcome.report, outcome.findings)
     };
     if !text.ends_with('\n') {
         text.push('\n');

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use threadctl::diagnose::{Finding, Point, Report};
 
-use super::Outcome;
-use super::child::End;
 use crate::out::{shown, wrapped};
 
 /// Columns of the time line.
@@ -13,23 +11,24 @@ const COLUMNS: usize = 60;
 
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The whole report.
-pub(super) fn report(outcome: &Outcome<'_>) -> String {
+/// The whole report below a heading.
+pub(crate) fn report(heading: &str, report: &Report, findings: &[Finding]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_report(&mut text, outcome);
+    let _ = write_report(&mut text, heading, report, findings);
     text
 }
 
-fn write_report(text: &mut String, outcome: &Outcome<'_>) -> std::fmt::Result {
-    let (command, report) = (outcome.command, outcome.report);
-    let ended = match outcome.end {
-        End::Exited(code) => format!("ended with status {code}"),
-        End::Killed(signal) => format!("was killed by signal {signal}"),
-    };
+fn write_report(
+    text: &mut String,
+    heading: &str,
+    report: &Report,
+    findings: &[Finding],
+) -> std::fmt::Result {
     let cores = &report.cores;
-    writeln!(text, "threadctl: {} {ended}", shown(&command.join(" ")))?;
-    let mut line = |name: &str, value: String| writeln!(text, "  {name:<18} {value}");
+    writeln!(text, "{heading}")?;
+    let mut line =
+        |name: &str, value: String| writeln!(text, "  {name:<18} {}", wrapped(&shown(&value), 21));
     line("wall time", format!("{:.2} s", report.wall_seconds))?;
     line(
         "CPU time",
@@ -96,7 +95,7 @@ fn write_report(text: &mut String, outcome: &Outcome<'_>) -> std::fmt::Result {
     for note in &report.notes {
         writeln!(text, "  note: {}", wrapped(&shown(note), 8))?;
     }
-    write_findings(text, outcome.findings)
+    write_findings(text, findings)
 }
 
 fn write_findings(text: &mut String, findings: &[Finding]) -> std::fmt::Result {

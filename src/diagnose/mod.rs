@@ -10,12 +10,13 @@
 //! [`Observer`] watches processes for a while: whose threads run, whose wait for a CPU, and for how long (`observe`, by way of
 //! `tree`, `process`, `tasks`, `schedstat` and `machine`). The preload agent's records (`agent`) add which library made
 //! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `facts`), and
-//! [`findings`] what it means (`rules`).
+//! [`findings`] what it means (`rules`). [`doctor()`] looks at the machine before any run.
 //!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
 
 mod agent;
 mod constant;
+mod doctor;
 mod facts;
 mod image;
 mod library;
@@ -33,6 +34,7 @@ mod tree;
 mod who;
 
 pub use agent::AgentFile;
+pub use doctor::{Check, doctor};
 pub use machine::Throttling;
 pub use observe::Observer;
 pub use report::{

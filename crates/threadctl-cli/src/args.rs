@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{cores, demo, env, explain, info, run, tune, watch};
+use crate::cmd::{cores, demo, doctor, env, explain, info, run, tune, watch};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Run(run::args::RunArgs),
     Watch(watch::WatchArgs),
     Explain(explain::ExplainArgs),
+    Doctor(doctor::DoctorArgs),
     Tune(tune::args::TuneArgs),
     Demo(demo::args::DemoArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.

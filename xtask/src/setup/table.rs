@@ -125,6 +125,7 @@ pub const PACKAGES: &[Package] = &[
     apt("python3-numpy"),
     apt("openmpi-bin"),
     apt("fish"),
+    apt("time"),
     wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
     wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
     wheel("mkl", "2026.2.0", MKL),
@@ -258,6 +259,8 @@ pub const LIBRARIES: &[Library] = &[
     test("debian-python", "python3-numpy", Find::DebianPython),
     // A shell, which reads what `threadctl env` writes.
     test("fish", "fish", Find::Suffix("/bin/fish")),
+    // Measures a command beside `threadctl run`.
+    test("time", "time", Find::Suffix("/bin/time")),
     // Counts cores beside threadctl.
     Library {
         purpose: Purpose::Bench,

@@ -3,6 +3,7 @@
 
 pub(crate) mod cores;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod info;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -1,6 +1,6 @@
 //! `threadctl run`: the command's status and its terminal (`status`), the document (`document`), and whose threads they
 //! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`);
-//! and `threadctl watch` (`watch`).
+//! `threadctl watch` (`watch`) and `threadctl doctor` (`doctor`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,7 @@
 
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
+mod doctor;
 mod document;
 mod programs;
 mod schema;

@@ -26,6 +26,9 @@ const WORDS: &[&str] = &[
 /// Of `threadctl watch`.
 const WATCH: &str = include_str!("../../../../docs/schema/threadctl.watch.1.json");
 
+/// Of `threadctl doctor`.
+const DOCTOR: &str = include_str!("../../../../docs/schema/threadctl.doctor.1.json");
+
 /// Panics where the document does not agree with the schema.
 #[track_caller]
 pub fn check(document: &Value) {
@@ -36,6 +39,12 @@ pub fn check(document: &Value) {
 #[track_caller]
 pub fn check_watch(document: &Value) {
     check_with(WATCH, document);
+}
+
+/// The same for `threadctl doctor`.
+#[track_caller]
+pub fn check_doctor(document: &Value) {
+    check_with(DOCTOR, document);
 }
 
 #[track_caller]
@@ -170,4 +179,5 @@ fn every_object_of_the_schema_is_closed_and_every_field_required() {
     }
     walk(&serde_json::from_str(SCHEMA).unwrap(), "");
     walk(&serde_json::from_str(WATCH).unwrap(), "");
+    walk(&serde_json::from_str(DOCTOR).unwrap(), "");
 }

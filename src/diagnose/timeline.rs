@@ -135,10 +135,7 @@ mod tests {
             let waited = sum(|point| point.seconds * point.waiting);
             assert!((waited - f64::from(count / 2)).abs() < 1e-6, "{waited}");
             if count > 0 {
-                assert_eq!(
-                    points.iter().map(|point| point.runnable).max(),
-                    Some(if count == 1 { 77 } else { 77 })
-                );
+                assert_eq!(points.iter().map(|point| point.runnable).max(), Some(77));
             }
             assert!(points.is_sorted_by(|one, next| one.at + one.seconds <= next.at + 1e-9));
         }

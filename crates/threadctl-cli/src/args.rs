@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{cores, demo, doctor, env, explain, info, run, tune, watch};
+use crate::cmd::{cores, demo, doctor, env, explain, generate, info, run, tune, watch};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     Tune(tune::args::TuneArgs),
     Demo(demo::args::DemoArgs),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
     /// One measured run of the demo; the demo starts it as a child of its own.
     #[command(hide = true, name = demo::child::SUBCOMMAND)]
     DemoChild,

@@ -156,8 +156,8 @@ fn a_panic_goes_on_in_the_caller() {
 
 #[test]
 fn panics_of_callers_and_of_helpers_arrive_and_nothing_is_broken_after() {
-    /// More than helpers can do while a panic is on its way.
-    const MANY: usize = 1_000_000;
+    /// More than helpers can do while a panic is on its way, however long that takes on a busy machine.
+    const MANY: usize = usize::MAX / 4;
 
     let _cores = cores(8);
     within(120, "calls with panics", || {
@@ -167,7 +167,7 @@ fn panics_of_callers_and_of_helpers_arrive_and_nothing_is_broken_after() {
                 if by_helper && threads == 1 {
                     continue;
                 }
-                for round in 0..rounds(200) {
+                for round in 0..rounds(50) {
                     let ran = AtomicUsize::new(0);
                     let result = catch_unwind(AssertUnwindSafe(|| {
                         pool.install(|| {

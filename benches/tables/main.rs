@@ -54,6 +54,7 @@ const TABLES: &[Table] = &[
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),
     table("dispatch-tiles", dispatch::tiles::table),
+    table("dispatch-lapack", dispatch::lapack::table),
 ];
 
 /// Makes the rows of one library.
@@ -66,6 +67,7 @@ const CHILDREN: &[(&str, Rows)] = &[
     ("dispatch-small", dispatch::small::rows),
     ("dispatch-nested", dispatch::nested::rows),
     ("dispatch-tiles", dispatch::tiles::rows),
+    ("dispatch-lapack", dispatch::lapack::rows),
 ];
 
 fn main() {

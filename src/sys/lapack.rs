@@ -150,12 +150,39 @@ routines! {
     getrs ["*getrs" "*getrs"] (trans; n: int, nrhs: int, a: input, lda: int, ipiv: pivots, b: output, ldb: int);
     /// getrf and getrs.
     gesv ["*gesv" "*gesv"] (; n: int, nrhs: int, a: output, lda: int, ipiv: pivots, b: output, ldb: int);
+    /// The inverse by the factors of getrf.
+    getri ["*getri" "*getri"] (; n: int, a: output, lda: int, ipiv: pivots, work: output, lwork: int);
     /// A = L L^H or U^H U.
     potrf ["*potrf" "*potrf"] (uplo; n: int, a: output, lda: int);
     /// Solves A X = B by the factor of potrf.
     potrs ["*potrs" "*potrs"] (uplo; n: int, nrhs: int, a: input, lda: int, b: output, ldb: int);
     /// potrf and potrs.
     posv ["*posv" "*posv"] (uplo; n: int, nrhs: int, a: output, lda: int, b: output, ldb: int);
+    /// The inverse by the factor of potrf.
+    potri ["*potri" "*potri"] (uplo; n: int, a: output, lda: int);
+    /// The inverse of a triangle.
+    trtri ["*trtri" "*trtri"] (uplo, diag; n: int, a: output, lda: int);
+    /// Solves op(A) X = B, A triangular.
+    trtrs ["*trtrs" "*trtrs"] (uplo, trans, diag; n: int, nrhs: int, a: input, lda: int, b: output, ldb: int);
+    /// U U^H or L^H L.
+    lauum ["*lauum" "*lauum"] (uplo; n: int, a: output, lda: int);
+    /// A = Q R.
+    geqrf ["*geqrf" "*geqrf"] (; m: int, n: int, a: output, lda: int, tau: output, work: output, lwork: int);
+    /// A = L Q.
+    gelqf ["*gelqf" "*gelqf"] (; m: int, n: int, a: output, lda: int, tau: output, work: output, lwork: int);
+    /// C times Q of geqrf, from either side.
+    unmqr ["*ormqr" "*unmqr"] (side, trans; m: int, n: int, k: int, a: input, lda: int, tau: input, c: output, ldc: int,
+        work: output, lwork: int);
+    /// C times Q of gelqf, from either side.
+    unmlq ["*ormlq" "*unmlq"] (side, trans; m: int, n: int, k: int, a: input, lda: int, tau: input, c: output, ldc: int,
+        work: output, lwork: int);
+    /// The columns of Q of geqrf.
+    ungqr ["*orgqr" "*ungqr"] (; m: int, n: int, k: int, a: output, lda: int, tau: input, work: output, lwork: int);
+    /// The rows of Q of gelqf.
+    unglq ["*orglq" "*unglq"] (; m: int, n: int, k: int, a: output, lda: int, tau: input, work: output, lwork: int);
+    /// Least squares by either.
+    gels ["*gels" "*gels"] (trans; m: int, n: int, nrhs: int, a: output, lda: int, b: output, ldb: int, work: output,
+        lwork: int);
 }
 
 impl<T> Lapack<T> {

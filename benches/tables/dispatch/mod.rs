@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod cases;
+pub mod lapack;
 pub mod nested;
 pub mod small;
 pub mod tiles;

@@ -114,4 +114,8 @@ routines! {
     potrf ["*potrf" "*potrf"] (uplo: flag, n: int, a: output, lda: int);
     potrs ["*potrs" "*potrs"] (uplo: flag, n: int, nrhs: int, a: input, lda: int, b: output, ldb: int);
     posv ["*posv" "*posv"] (uplo: flag, n: int, nrhs: int, a: output, lda: int, b: output, ldb: int);
+    geqrf ["*geqrf" "*geqrf"] (m: int, n: int, a: output, lda: int, tau: output, work: output, lwork: int);
+    unmqr ["*ormqr" "*unmqr"] (side: flag, trans: flag, m: int, n: int, k: int, a: input, lda: int, tau: input,
+        c: output, ldc: int, work: output, lwork: int);
+    ungqr ["*orgqr" "*ungqr"] (m: int, n: int, k: int, a: output, lda: int, tau: input, work: output, lwork: int);
 }

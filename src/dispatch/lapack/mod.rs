@@ -9,14 +9,16 @@
 //!   edition). A call whose arguments LAPACK forbids goes to the library's own routine as it is, so that its error
 //!   handler is called; a library that has none gets the same `info` without the handler.
 //! - Where a call is cut depends on its shape and on the size of the pool alone, as in level 3, so that results repeat bit
-//!   by bit. What is computed on the way lies at fixed alignments ([`Workspace`](super::workspace::Workspace)).
-//! - Kernels are called directly only in [`Blas::through`] and in tiles, where the library is held.
+//!   by bit. What is computed on the way lies at fixed alignments (`workspace.rs`).
+//! - Kernels are called directly only in `through` and in tiles, where the library is held.
 
 mod cells;
 mod cholesky;
 pub mod fortran;
 mod int;
 mod lu;
+mod qr;
+mod reflectors;
 
 pub use int::Int;
 

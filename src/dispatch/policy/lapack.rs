@@ -4,6 +4,7 @@ use super::table::{small, table};
 use super::{Pool, weight};
 use crate::dispatch::grid::Cut;
 use crate::dispatch::scalar::Scalar;
+use crate::dispatch::tuning::Family;
 use std::mem::size_of;
 
 /// What decides how factorizations are cut.
@@ -14,6 +15,8 @@ pub(in crate::dispatch) struct Numbers {
     /// Up to that order a block on the diagonal is the library's own: Cholesky's, and the inverse and the square of a
     /// triangle.
     pub block: usize,
+    /// So many columns are reflected at a time.
+    pub reflectors: usize,
     /// Up to so many columns they are found one by one.
     pub single: usize,
     /// Parts begin at multiples of it, which kernels are unrolled by.
@@ -27,6 +30,7 @@ pub(in crate::dispatch) struct Numbers {
 const BUILT_IN: Numbers = Numbers {
     lu: 48,
     block: 96,
+    reflectors: 64,
     single: 8,
     step: 16,
     least: 72 * 72 * 72,
@@ -37,6 +41,7 @@ const BUILT_IN: Numbers = Numbers {
 const SMALL: Numbers = Numbers {
     lu: 2,
     block: 2,
+    reflectors: 4,
     single: 1,
     step: 2,
     least: 0,
@@ -76,6 +81,18 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
         return None;
     }
     lines(cols, pool)
+}
+
+/// The columns, or rows, of a matrix that reflectors are applied to, of which each costs so many pairs; `None`: there are
+/// too few for all workers, or they are too little work.
+pub(in crate::dispatch) fn reflected<T: Scalar>(
+    free: usize,
+    pairs: usize,
+    pool: Pool<'_>,
+) -> Option<Cut> {
+    let work = free.saturating_mul(pairs).saturating_mul(weight::<T>());
+    pool.divides(Family::Product, work)
+        .then(|| lines(free, pool))?
 }
 
 /// Lines for all workers, if there are enough of them.

@@ -20,9 +20,9 @@ mod reference;
 mod tiles;
 
 use full::{Full, assert_small};
-use lapack::{again, direct, general};
+use lapack::{again, direct, general, product_of_reflectors};
 use num_complex::Complex;
-use reference::{Number, Stored, Wide};
+use reference::{Number, Stored};
 use threadctl::dispatch::Blas;
 
 libraries! {
@@ -76,22 +76,6 @@ impl<T: Number> PartialEq for Same<T> {
     }
 }
 
-/// The whole of Q, by plain loops, from the reflectors in the columns of `a`.
-fn q<T: Number>(a: &Stored<T>, tau: &[T], order: usize) -> Full {
-    let mut q = Full::identity(order);
-    for (k, tau) in tau.iter().enumerate().rev() {
-        let v = Full::new(order, 1, |row, _| match row.cmp(&k) {
-            std::cmp::Ordering::Less => Wide::ZERO,
-            std::cmp::Ordering::Equal => Wide::ONE,
-            std::cmp::Ordering::Greater => a.get(row, k).wide(),
-        });
-        // H Q = Q - tau v (v^H Q).
-        let scaled = Full::new(order, 1, |row, _| tau.wide() * v.at(row, 0));
-        q = q.minus(&scaled.times(&v.taken(b'C').times(&q)));
-    }
-    q
-}
-
 fn check_factors<T: Number>(blas: &Blas, m: usize, n: usize, gap: usize) {
     let what = format!("geqrf of {} {m}x{n}", T::LETTER);
     let before = general::<T>(m, n, gap, (7 * m + n) as u64);
@@ -101,7 +85,7 @@ fn check_factors<T: Number>(blas: &Blas, m: usize, n: usize, gap: usize) {
 fn check_factors_of<T: Number>(blas: &Blas, before: &Stored<T>, what: &str) {
     let (m, n) = (before.rows, before.cols);
     let factors = factor(blas, before);
-    let q = q(&factors.a, &factors.tau, m);
+    let q = product_of_reflectors(&factors.a, &factors.tau, m);
     let r = Full::triangle(&factors.a, [m, n], false, false);
     for i in 0..m.min(n) {
         assert!(r.at(i, i).im == 0.0, "{what}: R's diagonal is real");
@@ -139,24 +123,17 @@ fn factors(blas: &Blas) {
 /// Blocks as programs get them.
 fn default_sizes(blas: &Blas) {
     Blas::simulate_small_tiles(false);
-    for (m, n) in [
-        (73, 73),
-        (150, 49),
-        (49, 150),
-        (131, 131),
-        (200, 70),
-        (66, 300),
-    ] {
+    for (m, n) in [(150, 49), (49, 150), (131, 131), (66, 180)] {
         check_factors::<f64>(blas, m, n, n % 2);
         check_factors::<Complex<f32>>(blas, m, n, n % 2);
     }
-    for (m, n, k) in [(130, 70, 60), (70, 290, 66), (75, 75, 75)] {
+    for (m, n, k) in [(130, 70, 60), (70, 200, 66)] {
         for side in *b"LR" {
             check_product::<f64>(blas, side, b'T', [m, n, k]);
             check_product::<Complex<f64>>(blas, side, b'N', [m, n, k]);
         }
     }
-    for (m, n, k) in [(130, 80, 70), (75, 75, 75), (140, 130, 10)] {
+    for (m, n, k) in [(130, 80, 70), (75, 75, 75)] {
         check_columns::<f64>(blas, [m, n, k]);
         check_columns::<Complex<f64>>(blas, [m, n, k]);
     }
@@ -188,7 +165,11 @@ fn check_product<T: Number>(blas: &Blas, side: u8, trans: u8, [m, n, k]: [usize;
     });
     assert_eq!(info, 0, "{what}");
     after.assert_untouched(&before, |_, _| true, &what);
-    let q = q(&factors.a, &factors.tau, order).taken(if trans == b'N' { b'N' } else { b'C' });
+    let q = product_of_reflectors(&factors.a, &factors.tau, order).taken(if trans == b'N' {
+        b'N'
+    } else {
+        b'C'
+    });
     let c = Full::of(&before);
     let expected = if side == b'L' {
         q.times(&c)
@@ -236,7 +217,7 @@ fn check_columns<T: Number>(blas: &Blas, [m, n, k]: [usize; 3]) {
     });
     assert_eq!(info, 0, "{what}");
     after.assert_untouched(&before, |_, _| true, &what);
-    let q = q(&factors.a, &factors.tau, m).part(m, n);
+    let q = product_of_reflectors(&factors.a, &factors.tau, m).part(m, n);
     let difference = Full::of(&after).minus(&q);
     assert_small::<T>(&difference, m, (m as f64).sqrt(), &what);
 }

@@ -80,6 +80,34 @@ pub fn product_of_lu<T: Number>(factored: &Stored<T>, pivots: &[isize]) -> Full 
     product
 }
 
+/// The whole of Q = H1 H2 ..., by plain loops, from the reflectors in the columns of `a`.
+pub fn product_of_reflectors<T: Number>(a: &Stored<T>, tau: &[T], order: usize) -> Full {
+    let mut q = Full::identity(order);
+    for (k, tau) in tau.iter().enumerate().rev() {
+        let v: Vec<Wide> = (k..order)
+            .map(|row| {
+                if row == k {
+                    Wide::ONE
+                } else {
+                    a.get(row, k).wide()
+                }
+            })
+            .collect();
+        // H Q = Q - tau v (v^H Q), of which the columns before k are those of the identity.
+        for col in k..order {
+            let mut product = Wide::ZERO;
+            for (row, v) in v.iter().enumerate() {
+                product += v.conj() * q.at(k + row, col);
+            }
+            product *= tau.wide();
+            for (row, v) in v.iter().enumerate() {
+                q.set(k + row, col, q.at(k + row, col) - v * product);
+            }
+        }
+    }
+    q
+}
+
 /// Makes a call again and again on the same operands, with 7, 0 and 1 helpers; the results are the same bits, and so is
 /// what the call returns.
 pub fn again<T: Number, R: PartialEq + std::fmt::Debug>(

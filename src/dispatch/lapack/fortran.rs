@@ -118,4 +118,16 @@ routines! {
     unmqr ["*ormqr" "*unmqr"] (side: flag, trans: flag, m: int, n: int, k: int, a: input, lda: int, tau: input,
         c: output, ldc: int, work: output, lwork: int);
     ungqr ["*orgqr" "*ungqr"] (m: int, n: int, k: int, a: output, lda: int, tau: input, work: output, lwork: int);
+    gelqf ["*gelqf" "*gelqf"] (m: int, n: int, a: output, lda: int, tau: output, work: output, lwork: int);
+    unmlq ["*ormlq" "*unmlq"] (side: flag, trans: flag, m: int, n: int, k: int, a: input, lda: int, tau: input,
+        c: output, ldc: int, work: output, lwork: int);
+    unglq ["*orglq" "*unglq"] (m: int, n: int, k: int, a: output, lda: int, tau: input, work: output, lwork: int);
+    gels ["*gels" "*gels"] (trans: flag, m: int, n: int, nrhs: int, a: output, lda: int, b: output, ldb: int,
+        work: output, lwork: int);
+    getri ["*getri" "*getri"] (n: int, a: output, lda: int, ipiv: read_pivots, work: output, lwork: int);
+    potri ["*potri" "*potri"] (uplo: flag, n: int, a: output, lda: int);
+    trtri ["*trtri" "*trtri"] (uplo: flag, diag: flag, n: int, a: output, lda: int);
+    trtrs ["*trtrs" "*trtrs"] (uplo: flag, trans: flag, diag: flag, n: int, nrhs: int, a: input, lda: int, b: output,
+        ldb: int);
+    lauum ["*lauum" "*lauum"] (uplo: flag, n: int, a: output, lda: int);
 }

@@ -16,9 +16,13 @@ mod cells;
 mod cholesky;
 pub mod fortran;
 mod int;
+mod inverse;
+mod least_squares;
+mod lq;
 mod lu;
 mod qr;
 mod reflectors;
+mod triangles;
 
 pub use int::Int;
 

@@ -23,7 +23,11 @@ const MEAN: f64 = 1.05;
 type Run = fn(&Blas, usize, &mut Operands);
 
 /// The routines, and whether they need a matrix that is positive definite.
-const ROUTINES: &[(&str, Run, bool)] = &[("dgetrf", getrf, false), ("dpotrf", potrf, true)];
+const ROUTINES: &[(&str, Run, bool)] = &[
+    ("dgetrf", getrf, false),
+    ("dpotrf", potrf, true),
+    ("dgeqrf", geqrf, false),
+];
 
 /// What is factored, and what a call needs besides.
 struct Operands {

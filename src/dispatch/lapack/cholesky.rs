@@ -7,11 +7,16 @@
 use super::cells::{get, set};
 use super::{forbidden, is_leading, is_one_of, size};
 use crate::dispatch::backend::Blas;
+use crate::dispatch::grid::Cut;
 use crate::dispatch::matrix::Matrix;
-use crate::dispatch::policy::lapack::numbers;
+use crate::dispatch::policy::lapack::{numbers, panel};
+use crate::dispatch::policy::{Part, Triangle, along, triangle};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
+use crate::sys::blas::Kernels;
 use num_complex::Complex;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 impl Blas {
     /// A = U^H U with `uplo` `b'U'`, A = L L^H with `b'L'`, for a Hermitian (symmetric, where real) A of order n, of
@@ -68,7 +73,10 @@ impl Blas {
                 // LAPACK does not look at the imaginary parts; herk of BLIS and of ATLAS does, where they are no numbers.
                 (0..order).for_each(|i| set(a, i, i, T::of_real(get(a, i, i).re())));
             }
-            self.cholesky(lower, order, a)
+            match self.shared(|pool| panel::<T>(order, pool)) {
+                Some(width) => self.cholesky_by_panels(lower, order, width, a),
+                None => self.cholesky(lower, order, a),
+            }
         }
     }
 
@@ -127,6 +135,100 @@ impl Blas {
             )?;
             let info = self.cholesky(lower, n - half, rest)?;
             Ok(if info > 0 { info + first } else { info })
+        }
+    }
+
+    /// Panel by panel, for a pool: the panel beside a block on the diagonal is solved for, and its square is taken from the
+    /// rest in tiles, of which the first goes on to factor the next block on the diagonal. So nobody waits for that.
+    ///
+    /// # Safety
+    /// As for [`potrf`](Blas::potrf).
+    unsafe fn cholesky_by_panels<T: Scalar>(
+        &self,
+        lower: bool,
+        n: usize,
+        width: usize,
+        a: Matrix<T>,
+    ) -> Result<isize> {
+        let kernels = self.kernels::<T>();
+        // SAFETY: our caller's promise, handed on: the first block.
+        let info = unsafe { self.cholesky(lower, width, a) }?;
+        if info != 0 {
+            return Ok(info);
+        }
+        let mut start = 0;
+        while start + width < n {
+            let end = start + width;
+            let rest = Rest {
+                lower,
+                order: n - end,
+                next: width.min(n - end),
+                depth: width,
+                panel: if lower {
+                    a.from(end, start)
+                } else {
+                    a.from(start, end)
+                },
+                target: a.from(end, end),
+            };
+            // SAFETY: our caller's promise: the panel, by the block beside it.
+            unsafe { self.solve_panel(&rest, a.from(start, start)) }?;
+            let (triangle, strip) = rest.plan(self);
+            let squares = triangle.as_ref().map_or(1, Triangle::tiles);
+            let squares = if rest.order > rest.next { squares } else { 0 };
+            let info = Mutex::new(Ok(0));
+            self.tiles(1 + squares + strip.parts(), &|tile| {
+                // SAFETY: our caller's promise; each tile has its own part of what is left, and all read the panel.
+                unsafe {
+                    if tile == 0 {
+                        rest.take_square(kernels, &(0..rest.next));
+                        let found = self.cholesky(lower, rest.next, rest.target);
+                        *info.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                    } else if tile <= squares {
+                        let whole = || Part::Diagonal(0..rest.order - rest.next);
+                        let part = (triangle.as_ref()).map_or_else(whole, |t| t.tile(tile - 1));
+                        rest.take_part(kernels, part);
+                    } else {
+                        let rows = strip.part(tile - 1 - squares);
+                        let rows = rest.next + rows.start..rest.next + rows.end;
+                        rest.take_product(kernels, &rows, &(0..rest.next));
+                    }
+                }
+            });
+            let info = info.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+            if info != 0 {
+                return Ok(info + end as isize);
+            }
+            start = end;
+        }
+        Ok(0)
+    }
+
+    /// # Safety
+    /// The panel and the block are as large as they are said to be, and nobody else touches the panel.
+    unsafe fn solve_panel<T: Scalar>(&self, rest: &Rest<T>, block: Matrix<T>) -> Result<()> {
+        let (order, free) = (rest.depth as isize, rest.order as isize);
+        let (side, uplo, [m, n]) = if rest.lower {
+            (b'R', b'L', [free, order])
+        } else {
+            (b'L', b'U', [order, free])
+        };
+        let (panel, ld) = (rest.panel.ptr_mut(), block.ld());
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            self.trsm(
+                side,
+                uplo,
+                b'C',
+                b'N',
+                m,
+                n,
+                T::ONE,
+                block.ptr(),
+                ld,
+                panel,
+                ld,
+            )
         }
     }
 
@@ -258,6 +360,110 @@ impl Blas {
                 return Ok(info);
             }
             self.potrs(uplo, n, nrhs, a, lda, b, ldb)
+        }
+    }
+}
+
+/// What is left of a matrix beside a panel: a triangle, from which the square of the panel is taken.
+struct Rest<T> {
+    lower: bool,
+    order: usize,
+    /// The order of the block on the diagonal that comes next.
+    next: usize,
+    /// How wide the panel is.
+    depth: usize,
+    panel: Matrix<T>,
+    target: Matrix<T>,
+}
+
+impl<T: Scalar> Rest<T> {
+    /// The tiles beyond the next block: those of the triangle, if it is cut, and those of the strip beside the block.
+    fn plan(&self, blas: &Blas) -> (Option<Triangle>, Cut) {
+        let beyond = self.order - self.next;
+        let triangle = blas.shared(|pool| triangle::<T>(beyond, self.lower, self.depth, pool));
+        let strip = blas
+            .shared(|pool| along::<T>(beyond, self.next * self.depth, pool))
+            .unwrap_or_else(|| Cut::whole(beyond));
+        (triangle, strip)
+    }
+
+    /// The lines of the panel that stand for these rows of what is left.
+    fn lines(&self, start: usize) -> Matrix<T> {
+        if self.lower {
+            self.panel.from(start, 0)
+        } else {
+            self.panel.from(0, start)
+        }
+    }
+
+    /// Takes it from the block on the diagonal that has these rows.
+    ///
+    /// # Safety
+    /// All live, and nobody else touches the block.
+    unsafe fn take_square(&self, kernels: &Kernels<T>, rows: &Range<usize>) {
+        let (uplo, trans) = if self.lower {
+            (b'L', b'N')
+        } else {
+            (b'U', b'C')
+        };
+        let (panel, target) = (
+            self.lines(rows.start),
+            self.target.from(rows.start, rows.start),
+        );
+        let (n, k) = (rows.len() as isize, self.depth as isize);
+        let (minus, one) = ((-T::ONE).re(), T::ONE.re());
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            let (from, to, ld) = (panel.ptr(), target.ptr_mut(), panel.ld());
+            kernels.herk(uplo, trans, n, k, minus, from, ld, one, to, ld);
+        }
+    }
+
+    /// Takes it from the rectangle that has these lines along the diagonal's direction and beside it; of the upper triangle
+    /// it is the mirror image.
+    ///
+    /// # Safety
+    /// As for [`take_square`](Rest::take_square).
+    unsafe fn take_product(&self, kernels: &Kernels<T>, far: &Range<usize>, near: &Range<usize>) {
+        let (flags, rows, cols) = if self.lower {
+            (*b"NC", far, near)
+        } else {
+            (*b"CN", near, far)
+        };
+        let (m, n, k) = (
+            rows.len() as isize,
+            cols.len() as isize,
+            self.depth as isize,
+        );
+        let (left, right) = (self.lines(rows.start), self.lines(cols.start));
+        let target = self.target.from(rows.start, cols.start);
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            let (a, b, c, ld) = (left.ptr(), right.ptr(), target.ptr_mut(), left.ld());
+            let [ta, tb] = flags;
+            kernels.gemm(ta, tb, m, n, k, -T::ONE, a, ld, b, ld, T::ONE, c, ld);
+        }
+    }
+
+    /// A part of the triangle beyond the next block.
+    ///
+    /// # Safety
+    /// As for [`take_square`](Rest::take_square).
+    unsafe fn take_part(&self, kernels: &Kernels<T>, part: Part) {
+        let shift = |part: Range<usize>| self.next + part.start..self.next + part.end;
+        // SAFETY: our caller's promise, handed on.
+        unsafe {
+            match part {
+                Part::Diagonal(rows) => self.take_square(kernels, &shift(rows)),
+                Part::Rectangle(rows, cols) => {
+                    let (far, near) = if self.lower {
+                        (rows, cols)
+                    } else {
+                        (cols, rows)
+                    };
+                    self.take_product(kernels, &shift(far), &shift(near));
+                }
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub(in crate::dispatch) struct Numbers {
     /// Up to that order a block on the diagonal is the library's own: Cholesky's, and the inverse and the square of a
     /// triangle.
     pub block: usize,
+    /// The narrowest panel of a Cholesky factorization in a pool, and the widest.
+    pub panels: [usize; 2],
     /// So many columns are reflected at a time.
     pub reflectors: usize,
     /// Up to so many columns they are found one by one.
@@ -30,6 +32,7 @@ pub(in crate::dispatch) struct Numbers {
 const BUILT_IN: Numbers = Numbers {
     lu: 48,
     block: 96,
+    panels: [64, 256],
     reflectors: 64,
     single: 8,
     step: 16,
@@ -41,6 +44,7 @@ const BUILT_IN: Numbers = Numbers {
 const SMALL: Numbers = Numbers {
     lu: 2,
     block: 2,
+    panels: [3, 5],
     reflectors: 4,
     single: 1,
     step: 2,
@@ -81,6 +85,16 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
         return None;
     }
     lines(cols, pool)
+}
+
+/// How wide the panels of a Cholesky factorization of that order are; `None`: it is too small for more than two.
+pub(in crate::dispatch) fn panel<T: Scalar>(n: usize, pool: Pool<'_>) -> Option<usize> {
+    let numbers = numbers();
+    let [narrowest, widest] = numbers.panels;
+    let width = (n / 8)
+        .next_multiple_of(numbers.step)
+        .clamp(narrowest, widest);
+    (pool.width > 1 && n > 2 * width).then_some(width)
 }
 
 /// The columns, or rows, of a matrix that reflectors are applied to, of which each costs so many pairs; `None`: there are

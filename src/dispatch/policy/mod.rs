@@ -11,7 +11,7 @@ pub(super) mod vector;
 
 pub(super) use product::{Size, Substitution, along, batch, mirrored, product, substitution};
 pub(super) use table::{BUILT_IN, simulate_small_tiles, tiny};
-pub(super) use triangle::{Part, triangle};
+pub(super) use triangle::{Part, Triangle, triangle};
 
 use super::scalar::Scalar;
 use super::tuning::{Family, Least};

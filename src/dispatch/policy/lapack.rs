@@ -15,8 +15,8 @@ pub(in crate::dispatch) struct Numbers {
     /// Up to that order a block on the diagonal is the library's own: Cholesky's, and the inverse and the square of a
     /// triangle.
     pub block: usize,
-    /// The narrowest panel of a Cholesky factorization in a pool, and the widest.
-    pub panels: [usize; 2],
+    /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest.
+    pub panels: [usize; 3],
     /// So many columns are reflected at a time.
     pub reflectors: usize,
     /// Up to so many columns they are found one by one.
@@ -30,9 +30,9 @@ pub(in crate::dispatch) struct Numbers {
 }
 
 const BUILT_IN: Numbers = Numbers {
-    lu: 48,
+    lu: 64,
     block: 96,
-    panels: [64, 256],
+    panels: [64, 128, 256],
     reflectors: 64,
     single: 8,
     step: 16,
@@ -44,7 +44,7 @@ const BUILT_IN: Numbers = Numbers {
 const SMALL: Numbers = Numbers {
     lu: 2,
     block: 2,
-    panels: [3, 5],
+    panels: [3, 5, 6],
     reflectors: 4,
     single: 1,
     step: 2,
@@ -88,12 +88,14 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
 }
 
 /// How wide the panels of a Cholesky factorization of that order are; `None`: it is too small for more than two.
-pub(in crate::dispatch) fn panel<T: Scalar>(n: usize, pool: Pool<'_>) -> Option<usize> {
+pub(in crate::dispatch) fn panel(n: usize, pool: Pool<'_>) -> Option<usize> {
     let numbers = numbers();
-    let [narrowest, widest] = numbers.panels;
-    let width = (n / 8)
-        .next_multiple_of(numbers.step)
-        .clamp(narrowest, widest);
+    let [narrowest, usual, widest] = numbers.panels;
+    // Narrow ones leave more of a small matrix to be shared, wide ones wait less often and suit the kernels of a large one.
+    let step = |width: usize| width.next_multiple_of(numbers.step);
+    let width = step(n / 6)
+        .clamp(narrowest, usual)
+        .max(step(n / 16).min(widest));
     (pool.width > 1 && n > 2 * width).then_some(width)
 }
 

@@ -242,3 +242,23 @@ fn the_global_pool_is_as_large_as_was_asked_and_is_made_once() {
         },
     );
 }
+
+#[test]
+fn the_main_thread_can_be_a_worker_of_the_global_pool() {
+    each_library("the_main_thread_can_be_a_worker_of_the_global_pool", || {
+        Pool::build_global_here(2).unwrap();
+        assert_eq!(rayon::current_num_threads(), 2);
+        assert_eq!(rayon::current_thread_index(), Some(0));
+        let again = Pool::build_global_here(2).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Unsupported);
+        for _ in 0..100 {
+            let inside = region().unwrap();
+            assert_eq!(blas_threads(), 1);
+            assert_eq!(rayon::broadcast(|_| blas_threads()), [1; 2]);
+            drop(inside);
+            // At once, not only when it looks for the pool's work again.
+            assert_eq!(blas_threads(), 4);
+        }
+        assert_eq!(rayon::broadcast(|_| blas_threads()), [4; 2]);
+    });
+}

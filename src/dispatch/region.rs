@@ -17,12 +17,13 @@ use crate::cores::Width;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::runtimes;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 
 /// The regions that are alive.
 static ALIVE: Mutex<Alive> = Mutex::new(Alive {
@@ -176,12 +177,19 @@ impl<'pool> Region<'pool> {
     /// On this thread at once, on the workers before they take up anything of ours.
     fn everywhere(&self, act: impl Fn() + Send + Sync + 'static) {
         act();
+        // We may be one of the workers, and look for work much later.
+        let here = thread::current().id();
+        let elsewhere = move |_: BroadcastContext<'_>| {
+            if thread::current().id() != here {
+                act();
+            }
+        };
         match self.pool {
-            Some(pool) => pool.spawn_broadcast(move |_| act()),
+            Some(pool) => pool.spawn_broadcast(elsewhere),
             None => {
                 // The global pool, of the right size, if it is not running.
                 width();
-                rayon::spawn_broadcast(move |_| act());
+                rayon::spawn_broadcast(elsewhere);
             }
         }
     }

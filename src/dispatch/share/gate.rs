@@ -12,7 +12,7 @@
 //! until it has come back and slept.
 
 use super::load::Load;
-use super::place::{Calm, Home};
+use super::place::{Calm, Home, Sent};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,7 +53,7 @@ struct Waiter {
     /// It was called and has not looked yet: calling again would be for nothing.
     called: bool,
     /// It was called to the CPU of whoever called it, and has not looked yet.
-    sent: bool,
+    sent: Option<Sent>,
     home: Home,
     bed: Arc<Bed>,
 }
@@ -73,7 +73,7 @@ impl Gate {
         state.queue.push_back(Waiter {
             since,
             called: false,
-            sent: false,
+            sent: None,
             home: Home::here(),
             bed: Arc::clone(bed),
         });
@@ -87,8 +87,8 @@ impl Gate {
             };
             let waiter = &mut state.queue[at];
             waiter.called = false;
-            if std::mem::take(&mut waiter.sent) {
-                waiter.home.restore();
+            if let Some(sent) = waiter.sent.take() {
+                waiter.home.restore(&sent);
             }
             let turn = at == 0 || !state.hungry();
             let impatient = waited >= PATIENCE && self.unknown.load(Ordering::Relaxed) > 0;
@@ -188,7 +188,7 @@ impl State {
         {
             front.called = true;
             // On the CPU where it fell asleep somebody else may be by now.
-            front.sent = free && front.home.call_here();
+            front.sent = free.then(|| front.home.call_here()).flatten();
             front.bed.0.notify_one();
         }
     }

@@ -92,23 +92,30 @@ impl Home {
     }
 
     /// To be called by another thread before it wakes this one: the kernel will do so on the caller's CPU, if this thread
-    /// may be there. If it says so, [`restore`](Self::restore) is to follow.
-    pub fn call_here(&self) -> bool {
+    /// may be there. What it returns is for [`restore`](Self::restore).
+    pub fn call_here(&self) -> Option<Sent> {
         let cpu = sched_getcpu();
-        let allowed = self.allowed.is_some_and(|allowed| allowed.is_set(cpu));
+        self.allowed.filter(|allowed| allowed.is_set(cpu))?;
         let mut here = CpuSet::new();
         here.set(cpu);
-        allowed && sched_setaffinity(Some(self.thread), &here).is_ok()
+        sched_setaffinity(Some(self.thread), &here).ok()?;
+        Some(Sent(here))
     }
 
-    /// To be called by the thread itself once it is awake: from now on it may be anywhere again.
-    pub fn restore(&self) {
-        if let Some(allowed) = &self.allowed {
+    /// To be called by the thread itself once it is awake: from now on it may be anywhere again. What somebody else has
+    /// set meanwhile stays.
+    pub fn restore(&self, sent: &Sent) {
+        if let Some(allowed) = &self.allowed
+            && sched_getaffinity(None).is_ok_and(|now| now == sent.0)
+        {
             // An error would be a mask that has become impossible meanwhile; the kernel has replaced it then.
             let _ = sched_setaffinity(None, allowed);
         }
     }
 }
+
+/// Where a thread was sent.
+pub(super) struct Sent(CpuSet);
 
 /// While this lives, the thread that made it pushes nobody off a CPU when it is woken: the one who calls it to its own CPU
 /// can go to sleep first.

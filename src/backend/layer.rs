@@ -164,7 +164,7 @@ impl Layer {
             return 0;
         }
         let targets: HashMap<String, usize> = covered::inner(self.wide)
-            .map(|(name, function)| (self.naming.of_reference(name), function as usize))
+            .map(|(name, function)| (self.naming.of_reference(&name), function as usize))
             .collect();
         // SAFETY: libraries stay loaded for good; the functions are routines of these names, with integers of this width.
         match unsafe { rebind(&own, &|name| targets.get(name).copied()) } {

@@ -11,7 +11,8 @@ macro_rules! table {
     ($($function:ident: $($name:literal $T:ty),*;)*) => {
         pub(super) static ROWS: &[crate::backend::covered::Row] = &[$($(
             crate::backend::covered::Row {
-                name: $name,
+                pattern: $name,
+                letter: "",
                 narrow: $function::<$T, i32> as *const (),
                 wide: $function::<$T, i64> as *const (),
             },
@@ -23,6 +24,7 @@ use table;
 
 mod cblas;
 pub(super) mod count;
+mod division;
 mod flags;
 mod fortran;
 mod lapack;
@@ -35,7 +37,9 @@ use crate::sys::blas::Integer;
 
 /// One routine, for both widths of integers.
 pub(super) struct Row {
-    name: &'static str,
+    /// Its name; `*` stands for the letter.
+    pattern: &'static str,
+    letter: &'static str,
     narrow: *const (),
     wide: *const (),
 }
@@ -43,31 +47,38 @@ pub(super) struct Row {
 // SAFETY: addresses of code.
 unsafe impl Sync for Row {}
 
-static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS, lapack::ROWS];
+impl Row {
+    fn name(&self) -> String {
+        self.pattern.replace('*', self.letter)
+    }
+}
+
+static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS, lapack::ROWS, division::ROWS];
 
 /// The routines that run through dispatch, by the names of the reference libraries.
 ///
 /// ```
 /// assert!(threadctl::backend::covered_routines().any(|name| name == "dgemm_"));
 /// ```
-pub fn covered_routines() -> impl Iterator<Item = &'static str> {
-    rows().map(|row| row.name)
+pub fn covered_routines() -> impl Iterator<Item = String> {
+    rows().map(Row::name)
 }
 
 /// The function for a routine that is covered.
 pub(super) fn entry(name: &str, wide: bool) -> Option<*mut ()> {
-    let row = rows().find(|row| row.name == name)?;
+    let row = rows().find(|row| row.name() == name)?;
     let function = if wide { row.wide } else { row.narrow };
     Some(function.cast_mut())
 }
 
 /// The functions that a library's own calls of these routines may be bound to. Without those that return complex numbers:
 /// how they do that differs, and the reference CBLAS computes them by calling them, so they would call themselves.
-pub(super) fn inner(wide: bool) -> impl Iterator<Item = (&'static str, *const ())> {
-    let returns_complex = |name: &str| ["cdotu_", "cdotc_", "zdotu_", "zdotc_"].contains(&name);
+pub(super) fn inner(wide: bool) -> impl Iterator<Item = (String, *const ())> {
+    let returns_complex =
+        |name: &str| ["cdotu_", "cdotc_", "zdotu_", "zdotc_", "cladiv_", "zladiv_"].contains(&name);
     rows()
-        .filter(move |row| !returns_complex(row.name))
-        .map(move |row| (row.name, if wide { row.wide } else { row.narrow }))
+        .map(move |row| (row.name(), if wide { row.wide } else { row.narrow }))
+        .filter(move |(name, _)| !returns_complex(name))
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {

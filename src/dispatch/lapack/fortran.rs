@@ -53,6 +53,8 @@ macro_rules! address {
     (read_pivots, $T:ty, $I:ty) => { *const $I };
 }
 
+pub(crate) use address;
+
 macro_rules! value {
     (flag, $address:ident) => {
         *$address
@@ -106,7 +108,9 @@ macro_rules! routines {
     };
 }
 
-routines! {
+/// Hands the routines to a macro: that of this module, and the one that makes symbols of them (`backend/covered/`).
+macro_rules! with_routines {
+    ($with:ident) => { $with! {
     getrf ["*getrf" "*getrf"] (m: int, n: int, a: output, lda: int, ipiv: pivots);
     getrs ["*getrs" "*getrs"] (trans: flag, n: int, nrhs: int, a: input, lda: int, ipiv: read_pivots, b: output,
         ldb: int);
@@ -130,4 +134,8 @@ routines! {
     trtrs ["*trtrs" "*trtrs"] (uplo: flag, trans: flag, diag: flag, n: int, nrhs: int, a: input, lda: int, b: output,
         ldb: int);
     lauum ["*lauum" "*lauum"] (uplo: flag, n: int, a: output, lda: int);
+}};
 }
+pub(crate) use with_routines;
+
+with_routines!(routines);

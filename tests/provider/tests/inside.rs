@@ -102,9 +102,12 @@ fn path(keys: &[&str]) -> String {
 fn is_seen(test: &str, keys: &[&str], products: u64) {
     in_own_process(test, &[("THREADCTL_BACKEND", &path(keys))], || {
         let inside_svd = svd();
-        // Counted with a debugger in these very libraries, where it is a number; versions differ.
+        // dgesdd of these libraries makes some 237 products by name; those inside its QR factorizations are made by
+        // dispatch's own. Versions differ.
         assert!(inside_svd["dgemm_"] >= products, "{inside_svd:?}");
-        assert!(inside_svd.contains_key("dtrmm_"), "{inside_svd:?}");
+        for routine in ["dgeqrf_", "dorgqr_", "dormqr_"] {
+            assert!(inside_svd.contains_key(routine), "{inside_svd:?}");
+        }
         let inside_eigh = symmetric();
         assert!(inside_eigh.contains_key("dsyr2k_"), "{inside_eigh:?}");
     });
@@ -115,7 +118,7 @@ fn openblas_of_the_wheel_calls_dispatch() {
     is_seen(
         "openblas_of_the_wheel_calls_dispatch",
         &["scipy-openblas32"],
-        237,
+        150,
     );
 }
 
@@ -124,7 +127,7 @@ fn openblas_of_debian_calls_dispatch() {
     is_seen(
         "openblas_of_debian_calls_dispatch",
         &["openblas-pthread"],
-        200,
+        150,
     );
 }
 
@@ -133,7 +136,7 @@ fn openblas_over_openmp_calls_dispatch() {
     is_seen(
         "openblas_over_openmp_calls_dispatch",
         &["openblas-openmp"],
-        200,
+        150,
     );
 }
 
@@ -142,7 +145,7 @@ fn openblas_that_bears_one_caller_calls_dispatch() {
     is_seen(
         "openblas_that_bears_one_caller_calls_dispatch",
         &["openblas-serial"],
-        200,
+        150,
     );
 }
 
@@ -151,7 +154,7 @@ fn the_reference_lapack_calls_dispatch() {
     is_seen(
         "the_reference_lapack_calls_dispatch",
         &["netlib", "lapack"],
-        200,
+        150,
     );
 }
 
@@ -160,7 +163,7 @@ fn the_reference_lapack_over_blis_calls_dispatch() {
     is_seen(
         "the_reference_lapack_over_blis_calls_dispatch",
         &["blis-pthread", "lapack"],
-        200,
+        150,
     );
 }
 

@@ -1,9 +1,10 @@
 //! The parts of a report that are sums over threads. Pure, but for the cores.
 
 use super::agent::Written;
+use super::join::{Used, peak};
 use super::library;
 use super::observe::Seen;
-use super::report::{CoresAllowed, GroupReport, ProcessGroup, ProcessSummary, Used, peak};
+use super::report::{CoresAllowed, GroupReport, ProcessGroup, ProcessSummary};
 use super::schedstat::QueueTime;
 use super::who::Group;
 use crate::cores::{Cores, Kind};

@@ -9,7 +9,7 @@
 //!
 //! [`Observer`] watches processes for a while: whose threads run, whose wait for a CPU, and for how long (`observe`, by way of
 //! `tree`, `process`, `tasks`, `schedstat` and `machine`). The preload agent's records (`agent`) add which library made
-//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `facts`), and
+//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `join`, `facts`), and
 //! [`findings`] what it means (`rules`). [`doctor()`] looks at the machine before any run.
 //!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
@@ -19,6 +19,7 @@ mod constant;
 mod doctor;
 mod facts;
 mod image;
+mod join;
 mod library;
 mod machine;
 mod observe;

@@ -5,9 +5,10 @@
 //! was before. Processes, threads and files that vanish between two reads are normal and skipped.
 
 use super::agent::{AgentFile, Made};
+use super::join;
 use super::machine::{Counters, Throttling};
 use super::process::{Process, ProcessUse};
-use super::report::{self, Report, Totals};
+use super::report::{Report, Totals};
 use super::schedstat::QueueTime;
 use super::timeline::{Point, Timeline};
 use super::tree::Tree;
@@ -33,6 +34,26 @@ pub(super) struct ThreadUse {
     cpu: u32,
     /// What it had used before it was first seen, if that does not count.
     before: QueueTime,
+}
+
+#[cfg(test)]
+impl ThreadUse {
+    /// One that was seen once, when it had run so long.
+    pub fn for_tests(pid: u32, tid: u32, seen: u64, ran: u64) -> Self {
+        ThreadUse {
+            pid,
+            tid,
+            name: String::new(),
+            made: None,
+            group: Group::unknown(),
+            time: QueueTime { ran, waited: 0 },
+            first_seen: seen,
+            last_seen: seen,
+            moves: 0,
+            cpu: 0,
+            before: QueueTime::default(),
+        }
+    }
 }
 
 /// All that was seen, for the report.
@@ -270,7 +291,7 @@ impl Observer {
             busy: counters.busy_since(&self.counters),
         };
         let left = self.living.keys().copied().collect();
-        report::put_together(seen, written, totals, left)
+        join::put_together(seen, written, totals, left)
     }
 }
 

@@ -162,3 +162,32 @@ fn a_statically_linked_program_runs_without_the_agent() {
             .all(|process| process["agent"] == false)
     );
 }
+
+#[test]
+fn a_killed_program_has_left_whose_its_threads_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let library = maker(folder.path(), "libgomp.so.1");
+    // Killed once all of them are there; they would compute for hours.
+    let script = format!(
+        "{program} {library} 20 10000000 & while [ $(ls /proc/$!/task | wc -l) -lt 21 ]; do :; done; kill -9 $!; wait; exit 0"
+    );
+    let document = document_of(&[], &[], &["sh", "-c", &script]);
+    assert_eq!(threads(&document, "libgomp"), 20);
+    assert_eq!(group(&document, "libgomp")["peak"], 20);
+}
+
+#[test]
+fn what_was_preloaded_already_stays_preloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = maker(folder.path(), "libother.so");
+    let output = super::threadctl(&["-q", "--", "sh", "-c", "echo $LD_PRELOAD"])
+        .env("LD_PRELOAD", &library)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (agent, rest) = text.trim().split_once(':').unwrap();
+    assert!(agent.ends_with("libthreadctl_agent.so"), "{text}");
+    assert_eq!(rest, library);
+    assert!(!Path::new(agent).exists(), "removed at the end");
+}

@@ -63,6 +63,22 @@ fn pair(seen: &[ThreadUse], written: Option<&Written>) -> Vec<Option<usize>> {
     pairs
 }
 
+/// The last moment at which anything is known of each process.
+fn last_words(seen: &[ThreadUse], written: Option<&Written>) -> HashMap<u32, u64> {
+    let made = written.iter().flat_map(|written| &written.threads);
+    let written = made.map(|made| (made.pid, made.ended.map_or(made.created, |(at, _)| at)));
+    let mut last: HashMap<u32, u64> = HashMap::new();
+    for (pid, at) in seen
+        .iter()
+        .map(|thread| (thread.pid, thread.last_seen))
+        .chain(written)
+    {
+        let known = last.entry(pid).or_default();
+        *known = at.max(*known);
+    }
+    last
+}
+
 /// Joins what was seen with what the agent wrote, thread by thread.
 pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
     let looked_at = pair(&seen.threads, written);
@@ -85,6 +101,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
         .map(|thread| thread.last_seen)
         .max()
         .unwrap_or(0);
+    let last_words = last_words(&seen.threads, written);
     let mut taken = vec![false; seen.threads.len()];
     let mut all = Vec::with_capacity(seen.threads.len());
     let made = written.iter().flat_map(|written| &written.threads);
@@ -106,7 +123,9 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
             Some((_, time)) if time.ran >= sampled.ran => time,
             _ => sampled,
         };
+        // One whose end nobody told was there as long as its process, which was killed: after its last word.
         let last_seen = thread.map_or(made.created, |thread| thread.last_seen);
+        let last_seen = last_seen.max(last_words.get(&made.pid).map_or(0, |at| at + 1));
         all.push(Used {
             pid: made.pid,
             group,

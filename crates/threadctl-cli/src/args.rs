@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{cores, demo, doctor, env, explain, generate, info, run, tune, watch};
+use crate::cmd::{backends, cores, demo, doctor, env, explain, generate, info, run, tune, watch};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Info(info::args::InfoArgs),
     /// Print how many cores this process may really use, and with --explain which constraint says so.
     Cores(cores::args::CoresArgs),
+    Backends(backends::args::BackendsArgs),
     Env(env::args::EnvArgs),
     Run(run::args::RunArgs),
     Watch(watch::WatchArgs),

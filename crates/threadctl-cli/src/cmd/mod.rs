@@ -1,6 +1,7 @@
 //! One folder or file per command, each with a `run` that returns a verdict. To add a command: a variant in
 //! `args::Command`, a module here, a line in [`run`].
 
+pub(crate) mod backends;
 pub(crate) mod cores;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -22,6 +23,7 @@ use crate::args::Command;
 pub(crate) fn run(command: Command) -> Result<Verdict> {
     match command {
         Command::Info(args) => info::run(&args),
+        Command::Backends(args) => backends::run(&args),
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),

@@ -1,5 +1,5 @@
 //! One folder or file per command, each with a `run` that returns a verdict. To add a command: a variant in
-//! `args::Command`, a module here, a line in [`run`].
+//! `args::Command`, a module here, a line in [`run()`].
 
 pub(crate) mod backends;
 pub(crate) mod cores;

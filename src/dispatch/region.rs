@@ -21,6 +21,7 @@ use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -44,7 +45,7 @@ struct Alive {
 
 /// By what a thread is held.
 struct Held {
-    /// By regions that it made, or of its pool: their names. One that it made in its own pool is here twice.
+    /// By regions that it made, or of its pool: their names.
     regions: Vec<(u64, Option<ThreadGuard>)>,
     /// By those in which it was born.
     born: Option<ThreadGuard>,
@@ -189,7 +190,8 @@ impl<'pool> Region<'pool> {
             None => {
                 // The global pool, of the right size, if it is not running.
                 width();
-                rayon::spawn_broadcast(elsewhere);
+                // It panics where the global pool cannot run. Then there are no workers to tell.
+                let _ = catch_unwind(AssertUnwindSafe(|| rayon::spawn_broadcast(elsewhere)));
             }
         }
     }
@@ -234,7 +236,7 @@ fn hold(region: u64, plan: &Plan, told: &AtomicBool) {
     held(|held| held.regions.push((region, guard)));
 }
 
-/// The region holds the calling thread no more, or once less.
+/// The region holds the calling thread no more.
 fn release(region: u64) {
     let guard = held(|held| {
         let place = held.regions.iter().position(|(name, _)| *name == region)?;
@@ -326,6 +328,8 @@ impl Pool {
     ///
     /// # Errors
     /// As for [`build_global`](Self::build_global); [`ErrorKind::Unsupported`] also where the calling thread is a worker of another pool.
+    /// After [`ErrorKind::System`] the calling thread may be left as a worker of a pool that does not run (rayon 1.13 does not undo
+    /// that): what it gives to rayon from then on is not run by anybody.
     ///
     /// ```
     /// threadctl::dispatch::Pool::build_global_here(threadctl::Workers::ALL)?;

@@ -7,9 +7,8 @@
 //! for it; one that has waited for [`HUNGRY`] is overtaken by nobody any more.
 //!
 //! Those who come by may overtake the ones who sleep, for otherwise each core would idle for as long as a wake-up takes
-//! after every call. Whoever gives its core up calls the next one to the very CPU that it is on (see `place.rs`), and does so
-//! when it is about to sleep itself: one that was called earlier would push it off that CPU, and the two would share it
-//! until it has come back and slept.
+//! after every call. A caller that comes back and has to wait calls the next one to the very CPU that it is on (see
+//! `place.rs`), since it is about to sleep itself: one that was called when it left would share that CPU with it until then.
 
 use super::load::Load;
 use super::place::{Calm, Home, Sent};
@@ -70,29 +69,35 @@ impl Gate {
             return;
         }
         let since = Instant::now();
+        let calm = Calm::begin();
         state.queue.push_back(Waiter {
             since,
             called: false,
             sent: None,
-            home: Home::here(),
+            home: Home::here(&calm),
             bed: Arc::clone(bed),
         });
         load.queue();
-        let _calm = Calm::begin();
+        let mut by_itself = false;
         loop {
             let waited = since.elapsed();
             let Some(at) = state.find(bed) else {
-                // Unreachable: only we take ourselves out of the queue.
-                return;
+                // Unreachable: only we take ourselves out of the queue. It must not be waited for a call that never comes.
+                load.force_queued();
+                break;
             };
             let waiter = &mut state.queue[at];
             waiter.called = false;
             if let Some(sent) = waiter.sent.take() {
-                waiter.home.restore(&sent);
+                sent.restore();
             }
             let turn = at == 0 || !state.hungry();
             let impatient = waited >= PATIENCE && self.unknown.load(Ordering::Relaxed) > 0;
             if turn && state.inside < cores && load.enter_queued(cores) {
+                if by_itself {
+                    // Nobody called us, so those who were to come back have not.
+                    state.returning = 0;
+                }
                 break;
             }
             if impatient {
@@ -105,16 +110,14 @@ impl Gate {
             }
             let watch = WATCH.saturating_mul(u32::try_from(at + 1).unwrap_or(u32::MAX));
             let rest = PATIENCE.saturating_sub(waited);
-            // Beyond its patience, a caller looks again after as long.
-            let rest = if rest.is_zero() {
-                PATIENCE
-            } else {
-                rest.min(watch)
-            };
-            state = match bed.0.wait_timeout(state, rest) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            // Beyond its patience, a caller looks again after as long at the most.
+            let rest = if rest.is_zero() { PATIENCE } else { rest };
+            let (woken, timeout) = bed
+                .0
+                .wait_timeout(state, rest.min(watch))
+                .unwrap_or_else(PoisonError::into_inner);
+            by_itself = timeout.timed_out();
+            state = woken;
         }
         state.inside += 1;
         if let Some(at) = state.find(bed) {
@@ -124,31 +127,35 @@ impl Gate {
             // Our CPU is not free.
             state.call(false);
         }
+        drop(state);
+        drop(calm);
     }
 
-    /// One of those who are in leaves. If it `returns` at once, it is then that the first of the queue is called: one that
-    /// is called now would push it off its CPU before it can come back and sleep.
-    pub fn leave(&self, load: &Load, returns: bool) {
+    /// One of those who are in leaves. If somebody waits, and this one `returns` at once, it is then that the first of the
+    /// queue is called, to a CPU that is about to be free. Says whether it is so.
+    pub fn leave(&self, load: &Load, returns: bool) -> bool {
         let mut state = self.lock();
         state.inside -= 1;
         load.end();
+        let returns = returns && !state.queue.is_empty();
         if returns {
             state.returning += 1;
         } else {
-            state.call(true);
+            state.call(false);
         }
+        returns
     }
 
     /// One that left in the belief that it would be back will not come.
     pub fn abandon(&self) {
         let mut state = self.lock();
         state.returning = state.returning.saturating_sub(1);
-        state.call(true);
+        state.call(false);
     }
 
-    /// The calling thread gives its core up: calls the first of the queue.
+    /// A core has become free: calls the first of the queue.
     pub fn call(&self) {
-        self.lock().call(true);
+        self.lock().call(false);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,7 +195,7 @@ impl State {
         {
             front.called = true;
             // On the CPU where it fell asleep somebody else may be by now.
-            front.sent = free.then(|| front.home.call_here()).flatten();
+            front.sent = if free { front.home.call_here() } else { None };
             front.bed.0.notify_one();
         }
     }
@@ -226,18 +233,26 @@ mod tests {
             }
             leave(gate, load);
             // Long enough for any machine; the thread would hang where it does not get in.
-            hears.recv_timeout(Duration::from_secs(60)).unwrap()
+            let as_before = hears.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert_eq!(gate.lock().returning, 0);
+            as_before
         })
     }
 
     #[test]
     fn whoever_waits_is_called_and_is_scheduled_as_before() {
-        assert!(second_gets_in(|gate, load| gate.leave(load, false)));
+        assert!(second_gets_in(|gate, load| {
+            gate.leave(load, false);
+        }));
     }
 
     #[test]
     fn one_that_was_to_return_and_does_not_is_found_out() {
-        assert!(second_gets_in(|gate, load| gate.leave(load, true)));
+        assert!(second_gets_in(|gate, load| {
+            // Longer than a caller's patience: it goes on looking as often as before.
+            std::thread::sleep(2 * PATIENCE);
+            assert!(gate.leave(load, true));
+        }));
     }
 
     #[test]
@@ -245,7 +260,6 @@ mod tests {
         assert!(second_gets_in(|gate, load| {
             gate.leave(load, true);
             gate.abandon();
-            assert_eq!(gate.lock().returning, 0);
         }));
     }
 

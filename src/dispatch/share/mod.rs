@@ -200,7 +200,9 @@ struct Own {
     pooled: Cell<bool>,
     /// When its last call ended.
     last: Cell<Option<Instant>>,
-    /// It left the gate in the belief that it would be back at once.
+    /// It is believed to make another call at once after the one that it is in.
+    returns: Cell<bool>,
+    /// It left the gate in that belief, while somebody waited there.
     returning: Cell<bool>,
     /// After how many calls it is believed again to make the next one at once; see [`Own::is_to_return`].
     doubt: Cell<u32>,
@@ -218,6 +220,7 @@ impl Own {
             bed: Arc::default(),
             pooled: Cell::new(false),
             last: Cell::new(None),
+            returns: Cell::new(false),
             returning: Cell::new(false),
             doubt: Cell::new(0),
         }
@@ -261,7 +264,7 @@ impl Own {
     /// until it did not; then for some calls it is not.
     fn is_to_return(&self) -> bool {
         let doubt = match self.doubt.get() {
-            // Nobody was called when the last call ended, so if it took long to come back, that was its own doing.
+            // It took long to come back: most likely its own doing.
             0 if self.last.get().is_some() && !self.is_one_of_many() => DOUBT,
             doubt => doubt.saturating_sub(1),
         };
@@ -428,12 +431,16 @@ impl<'own> Caller<'own> {
         let counted = !COUNTED.get();
         let outside = counted && rayon::current_thread_index().is_none();
         if outside {
-            let returns = own.is_to_return();
+            own.returns.set(own.is_to_return());
             let load = &process.load.0;
             process
                 .gate
-                .enter(load, cores, &own.bed, own.returning.replace(returns));
+                .enter(load, cores, &own.bed, own.returning.take());
         } else if counted {
+            if own.returning.take() {
+                // It has become a worker since.
+                process.gate.abandon();
+            }
             process.load.0.begin();
         }
         if counted {
@@ -465,8 +472,9 @@ impl Drop for Caller<'_> {
             self.process.gate.end_unknown();
         }
         if self.outside {
-            let returns = self.own.returning.get();
-            self.process.gate.leave(&self.process.load.0, returns);
+            let returns = self.own.returns.get();
+            let returns = self.process.gate.leave(&self.process.load.0, returns);
+            self.own.returning.set(returns);
         } else {
             self.process.caller_ended();
         }

@@ -52,6 +52,9 @@ impl Seats {
 
     /// Goes to a CPU without a mark, and says where we are then; `None` if there is none for us.
     fn move_away(&self) -> Option<usize> {
+        if !may_move() {
+            return None;
+        }
         let allowed = sched_getaffinity(None).ok()?;
         let mut free = CpuSet::new();
         (0..CpuSet::MAX_CPU)
@@ -75,47 +78,53 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// Where a thread that sleeps may be woken.
-pub(super) struct Home {
-    thread: Pid,
-    /// `None` if it could not be read; then the kernel decides.
-    allowed: Option<CpuSet>,
-}
+/// A thread that sleeps, and may be woken on another CPU than the kernel would choose.
+pub(super) struct Home(Option<Pid>);
 
 impl Home {
-    /// The calling thread's.
-    pub fn here() -> Self {
-        Home {
-            thread: gettid(),
-            allowed: sched_getaffinity(None).ok(),
-        }
+    /// The calling thread's; the kernel decides where it is not `calm`, since it would push whoever calls it off the CPU.
+    pub fn here(calm: &Calm) -> Self {
+        Home((calm.0 && may_move()).then(gettid))
     }
 
-    /// To be called by another thread before it wakes this one: the kernel will do so on the caller's CPU, if this thread
-    /// may be there. What it returns is for [`restore`](Self::restore).
+    /// To be called by another thread, which is about to sleep, before it wakes this one: the kernel will do so on the
+    /// caller's CPU, if this thread may be there. What it returns is for the thread itself, once it is awake.
     pub fn call_here(&self) -> Option<Sent> {
+        let thread = self.0?;
         let cpu = sched_getcpu();
-        self.allowed.filter(|allowed| allowed.is_set(cpu))?;
+        let before = sched_getaffinity(Some(thread)).ok()?;
         let mut here = CpuSet::new();
         here.set(cpu);
-        sched_setaffinity(Some(self.thread), &here).ok()?;
-        Some(Sent(here))
+        if !before.is_set(cpu) {
+            return None;
+        }
+        sched_setaffinity(Some(thread), &here).ok()?;
+        Some(Sent { before, here })
     }
+}
 
-    /// To be called by the thread itself once it is awake: from now on it may be anywhere again. What somebody else has
-    /// set meanwhile stays.
-    pub fn restore(&self, sent: &Sent) {
-        if let Some(allowed) = &self.allowed
-            && sched_getaffinity(None).is_ok_and(|now| now == sent.0)
-        {
+/// Where a thread was sent, and where it could be before.
+pub(super) struct Sent {
+    before: CpuSet,
+    here: CpuSet,
+}
+
+impl Sent {
+    /// To be called by the thread that was sent, once it is awake: from now on it may be anywhere again. What somebody else
+    /// has set meanwhile stays.
+    pub fn restore(&self) {
+        if sched_getaffinity(None).is_ok_and(|now| now == self.here) {
             // An error would be a mask that has become impossible meanwhile; the kernel has replaced it then.
-            let _ = sched_setaffinity(None, allowed);
+            let _ = sched_setaffinity(None, &self.before);
         }
     }
 }
 
-/// Where a thread was sent.
-pub(super) struct Sent(CpuSet);
+/// Whether the calling thread's affinity may be narrowed for a moment. The first thread's stands for the whole process
+/// (`/proc/self/status`, `taskset -p`), which `cores` reads at any time.
+fn may_move() -> bool {
+    u32::try_from(gettid().as_raw_nonzero().get()) != Ok(std::process::id())
+}
 
 /// While this lives, the thread that made it pushes nobody off a CPU when it is woken: the one who calls it to its own CPU
 /// can go to sleep first.
@@ -130,8 +139,11 @@ impl Calm {
 
 impl Drop for Calm {
     fn drop(&mut self) {
-        if self.0 {
-            set_policy(libc::SCHED_OTHER);
+        // Not where somebody else has set another policy meanwhile.
+        if self.0 && policy() == Some(libc::SCHED_BATCH) && !set_policy(libc::SCHED_OTHER) {
+            tracing::warn!(
+                "a thread that waited for its turn keeps the batch policy: it cannot be set back"
+            );
         }
     }
 }

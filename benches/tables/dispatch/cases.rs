@@ -1,8 +1,7 @@
 //! The single calls that are compared, with the memory that they need.
-#![expect(
-    clippy::undocumented_unsafe_blocks,
-    reason = "one argument for all: the buffers are larger than the operands of any call, and each call has its own three"
-)]
+//!
+//! Invariant, on which every call relies: the buffers are larger than the operands of any call, and each call has its own
+//! three.
 
 use num_complex::Complex;
 use threadctl::dispatch::{Blas, Scalar};
@@ -230,6 +229,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
                 },
             );
         };
+    // SAFETY: matrices of n x n, which each of the buffers has room for.
     add("symm", |blas, [a, b, c], n| unsafe {
         blas.symm(
             b'L',
@@ -246,6 +246,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
             n,
         )
     });
+    // SAFETY: matrices of n x n, which each of the buffers has room for.
     add("syrk", |blas, [a, _, c], n| unsafe {
         blas.syrk(
             b'L',
@@ -260,6 +261,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
             n,
         )
     });
+    // SAFETY: matrices of n x n, which each of the buffers has room for.
     add("syr2k", |blas, [a, b, c], n| unsafe {
         blas.syr2k(
             b'U',
@@ -276,6 +278,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
             n,
         )
     });
+    // SAFETY: matrices of n x n, which each of the buffers has room for.
     add("trmm", |blas, [a, _, c], n| unsafe {
         blas.trmm(
             b'L',
@@ -291,6 +294,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
             n,
         )
     });
+    // SAFETY: matrices of n x n, which each of the buffers has room for.
     add("trsm", |blas, [a, _, c], n| unsafe {
         blas.trsm(
             b'R',
@@ -307,6 +311,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
         )
     });
     if matches!(T::NAME, 'c' | 'z') {
+        // SAFETY: matrices of n x n, which each of the buffers has room for.
         add("hemm", |blas, [a, b, c], n| unsafe {
             blas.hemm(
                 b'R',
@@ -323,6 +328,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
                 n,
             )
         });
+        // SAFETY: matrices of n x n, which each of the buffers has room for.
         add("herk", |blas, [a, _, c], n| unsafe {
             blas.herk(
                 b'U',
@@ -337,6 +343,7 @@ fn level3<T: Buffered>(calls: &mut Vec<Call>, n: isize) {
                 n,
             )
         });
+        // SAFETY: matrices of n x n, which each of the buffers has room for.
         add("her2k", |blas, [a, b, c], n| unsafe {
             blas.her2k(
                 b'L',
@@ -370,6 +377,7 @@ fn level2(calls: &mut Vec<Call>, n: isize) {
                 },
             );
         };
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("gemv N", |blas, [a, b, c], n| unsafe {
         blas.gemv(
             b'N',
@@ -385,6 +393,7 @@ fn level2(calls: &mut Vec<Call>, n: isize) {
             1,
         )
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("gemv T", |blas, [a, b, c], n| unsafe {
         blas.gemv(
             b'T',
@@ -400,9 +409,11 @@ fn level2(calls: &mut Vec<Call>, n: isize) {
             1,
         )
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("ger", |blas, [a, b, c], n| unsafe {
         blas.ger(n, n, 1e-9, a.as_ptr(), 1, b.as_ptr(), 1, c.as_mut_ptr(), n)
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("symv", |blas, [a, b, c], n| unsafe {
         blas.symv(
             b'L',
@@ -417,12 +428,15 @@ fn level2(calls: &mut Vec<Call>, n: isize) {
             1,
         )
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("syr", |blas, [a, _, c], n| unsafe {
         blas.syr(b'U', n, 1e-9, a.as_ptr(), 1, c.as_mut_ptr(), n)
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("trmv", |blas, [a, _, c], n| unsafe {
         blas.trmv(b'U', b'N', b'U', n, a.as_ptr(), n, c.as_mut_ptr(), 1)
     });
+    // SAFETY: a matrix of n x n and vectors of n, which the buffers have room for.
     add("trsv", |blas, [a, _, c], n| unsafe {
         blas.trsv(b'L', b'N', b'U', n, a.as_ptr(), n, c.as_mut_ptr(), 1)
     });
@@ -442,30 +456,38 @@ fn level1(calls: &mut Vec<Call>, n: isize) {
                 },
             );
         };
+    // SAFETY: vectors of n, which the buffers have room for.
     add("axpy", |blas, [a, _, c], n| unsafe {
         blas.axpy(n, 1e-9, a.as_ptr(), 1, c.as_mut_ptr(), 1)
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("scal", |blas, [_, _, c], n| unsafe {
         blas.scal(n, 0.999_999, c.as_mut_ptr(), 1)
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("copy", |blas, [a, _, c], n| unsafe {
         blas.copy(n, a.as_ptr(), 1, c.as_mut_ptr(), 1)
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("swap", |blas, [_, b, c], n| unsafe {
         blas.swap(n, b.as_mut_ptr(), 1, c.as_mut_ptr(), 1)
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("dot", |blas, [a, b, _], n| unsafe {
         std::hint::black_box(blas.dot(n, a.as_ptr(), 1, b.as_ptr(), 1)?);
         Ok(())
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("nrm2", |blas, [a, _, _], n| unsafe {
         std::hint::black_box(blas.nrm2(n, a.as_ptr(), 1)?);
         Ok(())
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("asum", |blas, [a, _, _], n| unsafe {
         std::hint::black_box(blas.asum(n, a.as_ptr(), 1)?);
         Ok(())
     });
+    // SAFETY: vectors of n, which the buffers have room for.
     add("iamax", |blas, [a, _, _], n| unsafe {
         std::hint::black_box(blas.iamax(n, a.as_ptr(), 1)?);
         Ok(())

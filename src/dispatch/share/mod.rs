@@ -200,9 +200,7 @@ struct Own {
     pooled: Cell<bool>,
     /// When its last call ended.
     last: Cell<Option<Instant>>,
-    /// It is believed to make another call at once after the one that it is in.
-    returns: Cell<bool>,
-    /// It left the gate in that belief, while somebody waited there.
+    /// It left the gate in the belief that it would be back at once, while somebody waited there.
     returning: Cell<bool>,
     /// After how many calls it is believed again to make the next one at once; see [`Own::is_to_return`].
     doubt: Cell<u32>,
@@ -220,7 +218,6 @@ impl Own {
             bed: Arc::default(),
             pooled: Cell::new(false),
             last: Cell::new(None),
-            returns: Cell::new(false),
             returning: Cell::new(false),
             doubt: Cell::new(0),
         }
@@ -423,6 +420,8 @@ struct Caller<'own> {
     kind: Tiles,
     counted: bool,
     outside: bool,
+    /// It is believed to make another call at once.
+    returns: bool,
 }
 
 impl<'own> Caller<'own> {
@@ -430,8 +429,8 @@ impl<'own> Caller<'own> {
         let process = process::current();
         let counted = !COUNTED.get();
         let outside = counted && rayon::current_thread_index().is_none();
+        let returns = outside && own.is_to_return();
         if outside {
-            own.returns.set(own.is_to_return());
             let load = &process.load.0;
             process
                 .gate
@@ -456,6 +455,7 @@ impl<'own> Caller<'own> {
             kind,
             counted,
             outside,
+            returns,
         }
     }
 }
@@ -472,8 +472,7 @@ impl Drop for Caller<'_> {
             self.process.gate.end_unknown();
         }
         if self.outside {
-            let returns = self.own.returns.get();
-            let returns = self.process.gate.leave(&self.process.load.0, returns);
+            let returns = self.process.gate.leave(&self.process.load.0, self.returns);
             self.own.returning.set(returns);
         } else {
             self.process.caller_ended();

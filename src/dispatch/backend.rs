@@ -5,6 +5,7 @@
 //! calls ([`Blas::held`]); where that cannot be done the kernel runs all the same, and it is told; a library that does not
 //! bear concurrent callers has one at a time.
 
+use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,6 +17,7 @@ use crate::sys::library::Library;
 use num_complex::Complex;
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +63,8 @@ struct Inner {
     runtime: Option<Runtime>,
     /// What it is called in a tuning.
     name: Name,
+    /// How its calls are cut.
+    shapes: &'static Table,
     /// Last, so that everything above goes before it.
     library: Library,
 }
@@ -290,6 +294,7 @@ impl Blas {
                 told: AtomicBool::new(false),
                 alone,
                 runtime,
+                shapes: shapes_of(name.words()[0]),
                 name,
                 library,
             }),
@@ -361,6 +366,37 @@ impl Blas {
     /// The library's own LAPACK, as far as it has one.
     pub(super) fn lapack<T: Scalar>(&self) -> &Lapack<T> {
         T::lapack(&self.0.tables)
+    }
+
+    /// How calls are cut.
+    pub(super) fn shapes(&self) -> &'static Table {
+        self.0.shapes
+    }
+
+    /// The tiles, rows and columns of the result, that a product of an m x k matrix by a k x n matrix has in a pool of `width`
+    /// workers: one if it is not cut. Pure: for measuring, and for tests of wider pools than the machine has cores.
+    ///
+    /// ```no_run
+    /// let blas = threadctl::dispatch::Blas::open("libopenblas.so.0")?;
+    /// let tiles = blas.product_tiles::<f64>([1000, 1000, 1000], 4);
+    /// let covered: usize = tiles.iter().map(|(rows, cols)| rows.len() * cols.len()).sum();
+    /// assert_eq!(covered, 1000 * 1000);
+    /// # Ok::<(), threadctl::Error>(())
+    /// ```
+    pub fn product_tiles<T: Scalar>(
+        &self,
+        [m, n, k]: [usize; 3],
+        width: usize,
+    ) -> Vec<(Range<usize>, Range<usize>)> {
+        let pool = Pool {
+            width,
+            least: self.least(),
+            shapes: self.shapes(),
+        };
+        product::<T>(m, n, k, pool).map_or_else(
+            || vec![(0..m, 0..n)],
+            |grid| (0..grid.tiles()).map(|tile| grid.tile(tile)).collect(),
+        )
     }
 
     /// Whether calls can be cut into tiles: not where the library bears one caller at a time.

@@ -65,6 +65,7 @@ impl Blas {
             plan(Pool {
                 width: width(),
                 least,
+                shapes: self.shapes(),
             })
         })?
     }

@@ -70,7 +70,7 @@ struct Column {
 /// What a child prints.
 pub fn rows(case: &Case) -> String {
     path(case);
-    let tbb = std::env::var("MKL_THREADING_LAYER").is_ok();
+    let tbb = tbb();
     let here = std::env::var(HERE).is_ok();
     if here {
         Pool::build_global_here(Workers::ALL).expect("nobody has used it yet");
@@ -175,6 +175,11 @@ fn pool(threads: usize) -> rayon::ThreadPool {
         .expect("a pool")
 }
 
+/// Whether this is MKL over TBB, where a number for the process says nothing and one for a thread does.
+fn tbb() -> bool {
+    std::env::var("MKL_THREADING_LAYER").is_ok()
+}
+
 /// Seconds for one run, and the share of thread time that was waiting.
 fn measure(
     case: &Case,
@@ -194,7 +199,14 @@ fn measure(
             .expect("it can be set")
     });
     let span = quick(column.span);
+    let one = column.workers == 1 && column.blas == 1;
     let mut body = || {
+        let _of_thread = (one && tbb()).then(|| {
+            Limits::new()
+                .user_api("blas", 1)
+                .limit_thread()
+                .expect("MKL has a number for each thread")
+        });
         let until = Instant::now() + WARM;
         while Instant::now() < until {
             workload.run(&blas, column.mode);

@@ -72,7 +72,7 @@ pub fn rows(case: &Case) -> String {
         for _ in 0..rounds {
             whole.push(tile(0..n, 0..n));
             for (at, &width) in WIDTHS.iter().enumerate() {
-                let parts = threadctl::dispatch::product_tiles::<f64>(n, n, n, width);
+                let parts = blas.product_tiles::<f64>([n, n, n], width);
                 cut[at].push(
                     parts
                         .into_iter()

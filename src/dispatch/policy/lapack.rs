@@ -1,6 +1,6 @@
 //! The numbers of LAPACK: where recursions end, and what is too small for them. Pure.
 
-use super::table::{small, table};
+use super::table::small;
 use super::{Pool, weight};
 use crate::dispatch::grid::Cut;
 use crate::dispatch::scalar::Scalar;
@@ -113,7 +113,7 @@ pub(in crate::dispatch) fn reflected<T: Scalar>(
 
 /// Lines for all workers, if there are enough of them.
 fn lines(len: usize, pool: Pool<'_>) -> Option<Cut> {
-    let row = &table().product;
+    let row = &pool.table().product;
     let width = pool.width;
     if width < 2 || len / row.narrowest < width {
         return None;

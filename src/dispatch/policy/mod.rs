@@ -10,7 +10,7 @@ mod triangle;
 pub(super) mod vector;
 
 pub(super) use product::{Size, Substitution, along, batch, mirrored, product, substitution};
-pub(super) use table::{BUILT_IN, simulate_small_tiles, tiny};
+pub(super) use table::{BUILT_IN, Table, of as shapes_of, simulate_small_tiles, tiny};
 pub(super) use triangle::{Part, Triangle, triangle};
 
 use super::scalar::Scalar;
@@ -23,13 +23,31 @@ pub(crate) struct Pool<'blas> {
     pub width: usize,
     /// From how much on calls of that library are shared.
     pub least: &'blas Least,
+    /// How calls of that library are cut.
+    pub shapes: &'static Table,
 }
 
 impl Pool<'_> {
     /// One of so many workers, for a library of which nothing is known.
+    #[cfg(test)]
     pub fn built_in(width: usize) -> Self {
+        Pool::of("openblas", width)
+    }
+
+    /// The same for the library that is called so.
+    #[cfg(test)]
+    pub fn of(library: &str, width: usize) -> Self {
         let least = &Least::BUILT_IN;
-        Pool { width, least }
+        let shapes = shapes_of(library);
+        Pool {
+            width,
+            least,
+            shapes,
+        }
+    }
+
+    fn table(&self) -> &'static Table {
+        self.shapes.in_force()
     }
 
     /// Whether so much work of a family of level 3 is shared.

@@ -1,7 +1,7 @@
 //! The tiles of matrix products, and of what is cut like one.
 
 use super::Pool;
-use super::table::{Row, table};
+use super::table::{Row, Table};
 use super::weight;
 use crate::dispatch::grid::{Cut, Grid};
 use crate::dispatch::scalar::Scalar;
@@ -16,7 +16,7 @@ fn work<T: Scalar>(m: usize, n: usize, depth: usize) -> usize {
 
 /// The tiles of an m x n result whose elements cost `depth` pairs each; `None`: through.
 pub(crate) fn product<T: Scalar>(m: usize, n: usize, depth: usize, pool: Pool<'_>) -> Option<Grid> {
-    let row = &table().product;
+    let row = &pool.table().product;
     if !pool.divides(Family::Product, work::<T>(m, n, depth)) {
         return None;
     }
@@ -31,7 +31,7 @@ pub(crate) fn mirrored<T: Scalar>(
     depth: usize,
     pool: Pool<'_>,
 ) -> Option<Grid> {
-    let row = &table().mirrored;
+    let row = &pool.table().mirrored;
     if !pool.divides(Family::Mirrored, work::<T>(m, n, depth)) {
         return None;
     }
@@ -50,8 +50,12 @@ fn strips(row: &Row, len: usize, parts: usize, step: usize) -> Cut {
 fn cut(row: &Row, m: usize, n: usize, width: usize) -> Option<Grid> {
     let [row_step, col_step] = row.steps;
     // Panels of columns, which kernels like best, as long as they are wide enough; then rows are cut as well.
-    let across = width.min((n / row.narrowest).max(1));
-    let down = width.div_ceil(across).min((m / row.narrowest).max(1));
+    let narrowest = match m.max(n) / row.narrowest {
+        0 | 1 => row.narrow,
+        _ => row.narrowest,
+    };
+    let across = width.min((n / narrowest).max(1));
+    let down = width.div_ceil(across).min((m / narrowest).max(1));
     if across * down == 1 {
         return None;
     }
@@ -84,7 +88,7 @@ pub(crate) fn substitution<T: Scalar>(
     free: usize,
     pool: Pool<'_>,
 ) -> Option<Substitution> {
-    let table = table();
+    let table = pool.table();
     let row = &table.sides;
     if !pool.divides(Family::Sides, work::<T>(order, order, free) / 2) {
         return None;
@@ -101,7 +105,7 @@ pub(crate) fn substitution<T: Scalar>(
 
 /// The parts of `len` lines that are work of so many pairs each.
 pub(crate) fn along<T: Scalar>(len: usize, pairs: usize, pool: Pool<'_>) -> Option<Cut> {
-    let row = &table().product;
+    let row = &pool.table().product;
     if !pool.divides(Family::Product, work::<T>(len, pairs, 1)) {
         return None;
     }
@@ -124,7 +128,7 @@ pub(crate) fn batch<T: Scalar>(
     count: usize,
     pool: Pool<'_>,
 ) -> Option<Batch> {
-    let row = &table().product;
+    let row = &pool.table().product;
     let each = work::<T>(m, n, k);
     if count == 0 || !pool.divides(Family::Product, each.saturating_mul(count)) {
         return None;
@@ -155,7 +159,7 @@ pub(crate) enum Size {
 impl Size {
     /// That of an m x n result whose elements cost `depth` pairs each.
     pub fn of_product<T: Scalar>(m: usize, n: usize, depth: usize) -> Self {
-        if work::<T>(m, n, depth) < table().brief {
+        if work::<T>(m, n, depth) < Table::brief() {
             Size::Brief
         } else {
             Size::Large

@@ -1,7 +1,6 @@
 //! The tiles of one triangle of a matrix: blocks on its diagonal, and rectangles beside them.
 
 use super::Pool;
-use super::table::table;
 use super::weight;
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::tuning::Family;
@@ -105,7 +104,7 @@ pub(crate) fn triangle<T: Scalar>(
     depth: usize,
     pool: Pool<'_>,
 ) -> Option<Triangle> {
-    let row = &table().triangle;
+    let row = &pool.table().triangle;
     let work = (order.saturating_mul(order) / 2)
         .saturating_mul(depth)
         .saturating_mul(weight::<T>());
@@ -221,10 +220,21 @@ mod tests {
         }
 
         #[test]
+        fn blis_packs_what_is_large_enough_for_it(m in 512_usize..5000, n in 512_usize..5000, width in 2_usize..70) {
+            let grid = product::<f64>(m, n, m, Pool::of("blis", width)).unwrap();
+            for tile in 0..grid.tiles() {
+                let (rows, cols) = grid.tile(tile);
+                // Its limit is some 200. The last ones are what is left.
+                prop_assert!(rows.end == m || rows.len() >= 256, "{rows:?}");
+                prop_assert!(cols.end == n || cols.len() >= 256, "{cols:?}");
+            }
+        }
+
+        #[test]
         fn grids_cover_the_result(
-            m in 1_usize..2000, n in 1_usize..2000, k in 1_usize..2000, width in 1_usize..70,
+            m in 1_usize..2000, n in 1_usize..2000, k in 1_usize..2000, width in 1_usize..70, blis: bool,
         ) {
-            let pool = Pool::built_in(width);
+            let pool = Pool::of(if blis { "blis" } else { "mkl" }, width);
             if let Some(grid) = product::<f32>(m, n, k, pool) {
                 prop_assert!(grid.tiles() > 1 && grid.tiles() <= 8 * width);
                 grid_covers(&grid, m, n);

@@ -320,6 +320,42 @@ fn a_library_has_one_thread_while_it_is_dispatched_and_its_own_number_again_afte
     }
 }
 
+/// BLIS's small products read their operands where they lie, unless it is told to pack: a setting of the process.
+#[test]
+fn blis_packs_while_it_is_dispatched_and_then_as_before() {
+    let name = "blis_packs_while_it_is_dispatched_and_then_as_before";
+    for before in ["0", "1"] {
+        if std::env::var("BLIS_PACK_A").is_ok_and(|chosen| chosen != before) {
+            continue;
+        }
+        in_own_process(name, &[("BLIS_PACK_A", before)], || {
+            let path = library("blis-openmp");
+            let blis = load_path(&path);
+            let packs = || {
+                let mut packs = false;
+                // SAFETY: `void bli_pack_get_pack_a(bool *)` in BLIS's headers.
+                unsafe {
+                    let get = blis.get::<unsafe extern "C" fn(&mut bool)>("bli_pack_get_pack_a");
+                    get.unwrap()(&mut packs);
+                }
+                packs
+            };
+            let before = before == "1";
+            assert_eq!(packs(), before);
+            // SAFETY: a BLIS.
+            let uncut = unsafe { Blas::open_direct(&path) }.unwrap();
+            assert_eq!(packs(), before, "its calls are left as they are");
+            // SAFETY: as above.
+            let [first, second] = [(); 2].map(|()| unsafe { Blas::open(&path) }.unwrap());
+            assert!(packs());
+            drop((first, uncut));
+            assert!(packs());
+            drop(second);
+            assert_eq!(packs(), before);
+        });
+    }
+}
+
 /// Serial OpenBLAS does not bear callers at the same time.
 #[test]
 fn callers_of_one_serial_library_take_turns_whatever_they_call_it_through() {

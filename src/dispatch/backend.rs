@@ -5,6 +5,7 @@
 //! calls ([`Blas::held`]); where that cannot be done the kernel runs all the same, and it is told; a library that does not
 //! bear concurrent callers has one at a time.
 
+use super::packing::Packing;
 use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
 use super::tuning::{Least, Name, Tuning};
@@ -56,6 +57,8 @@ struct Inner {
     /// Whether tiny calls need neither a guard nor a turn.
     tiny_is_free: bool,
     hold: Hold,
+    /// Of BLIS.
+    _packing: Option<Packing>,
     /// It was told that a thread could not be held.
     told: AtomicBool,
     /// Whether the library does not bear concurrent callers: [`ALONE`] is taken around each kernel.
@@ -278,6 +281,7 @@ impl Blas {
         let alone = runtime
             .as_ref()
             .is_some_and(|runtime| runtime.concurrent_callers() == ConcurrentCallers::Unsafe);
+        let packing = cut.then(|| Packing::of(&library)).flatten();
         // MKL over TBB starts threads for products of 256 x 2 by 2 x 2; what bears one caller at a time is rare and slow.
         let mkl = runtime
             .as_ref()
@@ -291,6 +295,7 @@ impl Blas {
                 cut,
                 tiny_is_free,
                 hold,
+                _packing: packing,
                 told: AtomicBool::new(false),
                 alone,
                 runtime,

@@ -10,6 +10,7 @@ mod level1;
 mod level2;
 mod level3;
 mod matrix;
+mod packing;
 mod policy;
 mod ptr;
 mod region;

@@ -52,6 +52,8 @@ c_functions! {
     TakeText = fn(*const c_char) -> c_int;
     /// `void f(int *, int *, int *)`: writes through its three arguments only.
     WriteInts = fn(*mut c_int, *mut c_int, *mut c_int);
+    /// `void f(int64_t *)`, or of a smaller integer: writes through its argument only.
+    WriteLong = fn(*mut i64);
     /// `const char *f(void)`: null, or a text that is valid when it returns.
     GetText = fn() -> *const c_char;
     /// `const char *f(int)`: null, or a text that is valid when it returns.
@@ -95,6 +97,19 @@ impl GetLong {
     pub(crate) unsafe fn call(self) -> i64 {
         // SAFETY: the type was vouched for in `find`, the mapping by the caller.
         unsafe { (self.0)() }
+    }
+}
+
+impl WriteLong {
+    /// Calls it: what it wrote, over zero.
+    ///
+    /// # Safety
+    /// The library that it was found in is held.
+    pub(crate) unsafe fn call(self) -> i64 {
+        let mut value = 0;
+        // SAFETY: the type was vouched for in `find`, the mapping by the caller; there is room for what it writes.
+        unsafe { (self.0)(&mut value) };
+        value
     }
 }
 

@@ -77,9 +77,9 @@ pub(in crate::dispatch) const BUILT_IN: Table = Table {
     least_blocks: 8,
 };
 
-/// BLIS reads the operands of a product where they lie, without packing them, if one of its three sizes is below some 200: at
-/// half or a third of the speed where their rows are a power of two apart. (Its "sup" kernels, `bli_cntx_init_zen*.c`; 0.9.0 on
-/// Zen: a tile of 1000 x 128 at 25 of the 45 GFlop/s of one of 1000 x 256.)
+/// BLIS has other kernels, which read the right operand where it lies, for products of which one size is below some 200 (its "sup"
+/// kernels; thresholds in `bli_cntx_init_zen*.c`). 0.9.0 on Zen, packed as `packing.rs` says: a tile of 1000 x 128 at 31 GFlop/s,
+/// of 1000 x 256 at 41, of all 1000 at 45.
 const BLIS: Table = Table {
     product: Row {
         narrowest: 256,

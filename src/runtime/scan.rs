@@ -69,6 +69,21 @@ fn remember(memory: Memory) {
     drop(old);
 }
 
+/// Remembers what a scan found, unless another one that was made at the same time has been remembered before it: that is
+/// returned then. Facts of one library are so the same ones for everybody, and its setter is tried out once: a second trial
+/// would set it while limits of those who came first are in force.
+fn remember_first(new: Memory) -> Option<Arc<Memory>> {
+    let mut memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(first) = memory.as_ref().filter(|first| first.stamp == new.stamp) {
+        return Some(Arc::clone(first));
+    }
+    let old = memory.replace(Arc::new(new));
+    // Outside the lock: a user's controller may go with it.
+    drop(memory);
+    drop(old);
+    None
+}
+
 /// Every runtime that is loaded now, held.
 pub(super) fn query() -> Vec<Runtime> {
     // Describing MKL makes it load its layers: look again until nothing has come (at most a few rounds).
@@ -233,10 +248,17 @@ fn rescan(memory: &Memory, trust: bool) -> (Stamp, Vec<Runtime>) {
         generation,
         registrations,
     };
-    remember(Memory {
+    let new = Memory {
         stamp: Some(stamp),
         known: known_now,
-    });
+    };
+    if trust {
+        if let Some(first) = remember_first(new) {
+            return (stamp, hold_all(&first));
+        }
+    } else {
+        remember(new);
+    }
     (stamp, runtimes)
 }
 

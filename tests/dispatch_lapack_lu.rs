@@ -26,12 +26,12 @@ use reference::{Number, Stored};
 use threadctl::dispatch::Blas;
 
 libraries! {
-    openblas_wheel "scipy-openblas32": factors solutions singular forbidden not_numbers default_sizes;
-    openblas_pthread "openblas-pthread": factors solutions singular forbidden default_sizes;
-    openblas_openmp "openblas-openmp": factors solutions singular default_sizes;
-    mkl "mkl-rt": factors solutions singular forbidden default_sizes;
+    openblas_wheel "scipy-openblas32": factors panels ties solutions singular forbidden not_numbers default_sizes;
+    openblas_pthread "openblas-pthread": factors panels ties solutions singular forbidden default_sizes;
+    openblas_openmp "openblas-openmp": factors panels solutions singular default_sizes;
+    mkl "mkl-rt": factors panels ties solutions singular forbidden default_sizes;
     // They have no LAPACK: the plain loops.
-    blis "blis-openmp": factors solutions singular forbidden_without_lapack not_numbers default_sizes;
+    blis "blis-openmp": factors panels ties solutions singular forbidden_without_lapack not_numbers default_sizes;
     atlas "atlas": factors solutions singular;
 }
 
@@ -90,6 +90,46 @@ fn factors(blas: &Blas) {
     }
     for (m, n) in [(70, 5), (5, 70), (41, 40), (64, 64)] {
         of_all_types!(check_factors(blas, m, n, 1));
+    }
+}
+
+/// By panels, which get narrower and of which the last are the narrowest: more rows than columns, more columns, and rows
+/// that are not part of the matrix below each column.
+fn panels(blas: &Blas) {
+    for (m, n) in [(12, 12), (13, 29), (31, 13), (57, 57), (60, 61), (90, 47)] {
+        of_all_types!(check_factors(blas, m, n, 5));
+    }
+    // A pool of another size cuts the updates otherwise.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+    pool.unwrap().install(|| {
+        of_all_types!(check_factors(blas, 45, 45, 2));
+    });
+}
+
+/// Columns whose elements all have the same modulus at every step, and numbers that are exact: of equals the first is the
+/// pivot, as LAPACK has it.
+fn ties(blas: &Blas) {
+    fn check<T: Number>(blas: &Blas, n: usize) {
+        let mut a = general::<T>(n, n, 3, 1);
+        for row in 0..n {
+            for col in 0..n {
+                // Sylvester's matrix: its Schur complements are multiples of smaller ones.
+                let sign = if (row & col).count_ones() % 2 == 0 {
+                    1.0
+                } else {
+                    -1.0
+                };
+                a.set(row, col, T::of(Complex::new(sign, 0.0)));
+            }
+        }
+        let (after, (pivots, info)) = factor(blas, &a);
+        let what = format!("getrf of {} {n}x{n} with ties", T::LETTER);
+        assert_eq!(info, 0, "{what}");
+        let difference = Full::of(&a).minus(&product_of_lu(&after, &pivots));
+        assert_eq!(difference.norm(), 0.0, "{what}");
+    }
+    for n in [8, 16, 32, 64] {
+        of_all_types!(check(blas, n));
     }
 }
 
@@ -256,6 +296,9 @@ fn not_numbers(blas: &Blas) {
     }
     for (row, col) in [(0, 0), (5, 3), (18, 18), (2, 17)] {
         of_all_types!(check(blas, 19, row, col));
+    }
+    for (row, col) in [(0, 0), (40, 3), (20, 30), (40, 40)] {
+        of_all_types!(check(blas, 41, row, col));
     }
 }
 

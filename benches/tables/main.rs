@@ -55,6 +55,7 @@ const TABLES: &[Table] = &[
     table("dispatch-nested", dispatch::nested::table),
     table("dispatch-tiles", dispatch::tiles::table),
     table("dispatch-lapack", dispatch::lapack::table),
+    table("dispatch-nested-lapack", dispatch::nested_lapack::table),
 ];
 
 /// Makes the rows of one library.
@@ -68,6 +69,8 @@ const CHILDREN: &[(&str, Rows)] = &[
     ("dispatch-nested", dispatch::nested::rows),
     ("dispatch-tiles", dispatch::tiles::rows),
     ("dispatch-lapack", dispatch::lapack::rows),
+    ("dispatch-drivers", dispatch::lapack::driver_rows),
+    ("dispatch-nested-lapack", dispatch::nested_lapack::rows),
 ];
 
 fn main() {

@@ -1,9 +1,10 @@
 //! LAPACK: factorizations shared on rayon, against the same library's own threads.
 
+use super::drivers::{Kind, Problem, Twins};
 use super::{
     SETTLE, against, children, direct, footnote, geometric_mean, libraries, median, path, shared,
 };
-use crate::common::{Case, spread};
+use crate::common::{Case, Spread, spread};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use threadctl::Limits;
@@ -11,13 +12,16 @@ use threadctl::dispatch::Blas;
 
 const SIZES: &[usize] = &[256, 512, 1000, 2000, 4000];
 
-/// Rounds in turn, and how long one side runs in each, at least once.
+/// Rounds in turn, those of calls that take seconds, and how long one side runs in each, at least once.
 const ROUNDS: usize = 7;
+const FEW: usize = 3;
 const SPAN: Duration = Duration::from_millis(60);
 
-/// The least that any call may reach of the library's own threads, and the geometric mean.
+/// The least that any factorization may reach of the library's own threads, and the geometric mean.
 const LEAST: f64 = 0.97;
 const MEAN: f64 = 1.05;
+/// The least for a driver whose calls inside the library come back to dispatch.
+const LEAST_DRIVER: f64 = 0.95;
 
 /// Factors the matrix of order n that is in the buffer.
 type Run = fn(&Blas, usize, &mut Operands);
@@ -27,6 +31,13 @@ const ROUTINES: &[(&str, Run, bool)] = &[
     ("dgetrf", getrf, false),
     ("dpotrf", potrf, true),
     ("dgeqrf", geqrf, false),
+];
+
+/// The drivers, up to which order they are measured, and from which order on in few rounds and without one thread.
+const DRIVERS: &[(&str, Kind, [usize; 2])] = &[
+    ("dgesdd", Kind::Gesdd, [4000, 1001]),
+    ("dsyevd", Kind::Syevd, [4000, 1001]),
+    ("dgeev", Kind::Geev, [2000, 1000]),
 ];
 
 /// What is factored, and what a call needs besides.
@@ -79,17 +90,75 @@ pub fn table() -> String {
             continue;
         }
         table += &children("dispatch-lapack", library, &[]);
+        if library.key != "mkl-rt" {
+            // MKL calls inside itself, which nobody sees.
+            table += &children("dispatch-drivers", library, &[]);
+        }
     }
     table
         + &footnote(&format!(
-            "Speed-ups over the library's own routine at one thread, medians of {ROUNDS} rounds in turn; shared / own is \
+            "Speed-ups over the library's own routine at one thread, medians of {ROUNDS} rounds in turn ({FEW} for drivers that \
+             take seconds); shared / own is \
              the median of the rounds' ratios, quartiles in brackets. Own threads: as many as cores. Matrices are \
-             copied anew for each call, which is not timed. Targets: {LEAST} for each, {MEAN} for \
-             the geometric mean."
+             copied anew for each call, which is not timed. Targets: {LEAST} for each factorization, {MEAN} for \
+             their geometric mean, {LEAST_DRIVER} for each driver."
         ))
 }
 
-/// What a child prints: a row for each call, and the geometric mean.
+/// The times of one call in rounds: the library's own threads, shared, the library at one thread.
+#[derive(Default)]
+struct Times {
+    own: Vec<f64>,
+    shared: Vec<f64>,
+    one: Vec<f64>,
+}
+
+impl Times {
+    /// Shared over own.
+    fn ratio(&self) -> Spread {
+        let each = self.own.iter().zip(&self.shared);
+        spread(each.map(|(own, shared)| own / shared).collect())
+    }
+
+    fn row(&self, case: &Case, name: &str, n: usize, least: f64) -> String {
+        let ratio = self.ratio();
+        let (own, shared) = (median(&self.own), median(&self.shared));
+        eprintln!(
+            "{} {name} {n}: own {:.1} ms, {:.3} [{:.3} to {:.3}]",
+            case.key,
+            own * 1e3,
+            ratio.median,
+            ratio.low,
+            ratio.high
+        );
+        let ratio = format!(
+            "{:.3} [{:.3} to {:.3}]{}",
+            ratio.median,
+            ratio.low,
+            ratio.high,
+            against(ratio.median, least, true)
+        );
+        if self.one.is_empty() {
+            format!(
+                "| {} | {name} | {n} | | {:.0} ms | {:.0} ms | {ratio} |\n",
+                case.label,
+                own * 1e3,
+                shared * 1e3
+            )
+        } else {
+            let one = median(&self.one);
+            format!(
+                "| {} | {name} | {n} | {:.2} | {:.2} | {:.2} | {ratio} |\n",
+                case.label,
+                one * 1e3,
+                one / own,
+                one / shared
+            )
+        }
+    }
+}
+
+/// What a child prints: a row for each factorization, and the geometric mean.
 pub fn rows(case: &Case) -> String {
     path(case);
     let cores = u32::try_from(rayon::current_num_threads()).expect("few");
@@ -97,43 +166,26 @@ pub fn rows(case: &Case) -> String {
     let mut ratios = Vec::new();
     for &(name, run, dominant) in ROUTINES {
         for &n in SIZES {
+            if !wanted(name, n) {
+                continue;
+            }
             let original = matrix(n, dominant);
             let time = |blas: &Blas| time(blas, n, &original, run);
-            let mut times = [(); 3].map(|()| Vec::new());
+            let mut times = Times::default();
             for _ in 0..ROUNDS {
-                let own = {
+                {
                     let blas = direct(case);
                     let _all = limited(cores);
-                    time(&blas)
-                };
-                std::thread::sleep(SETTLE);
-                let ours = time(&shared(case));
-                let one = {
-                    let blas = direct(case);
-                    let _one = limited(1);
-                    time(&blas)
-                };
-                for (times, time) in times.iter_mut().zip([own, ours, one]) {
-                    times.push(time);
+                    times.own.push(time(&blas));
                 }
+                std::thread::sleep(SETTLE);
+                times.shared.push(time(&shared(case)));
+                let blas = direct(case);
+                let _one = limited(1);
+                times.one.push(time(&blas));
             }
-            let each = times[0].iter().zip(&times[1]);
-            let ratio = spread(each.map(|(own, ours)| own / ours).collect());
-            let [own, ours, one] = times.map(|times| median(&times));
-            let _ = writeln!(
-                text,
-                "| {} | {name} | {n} | {:.2} | {:.2} | {:.2} | {:.3} [{:.3} to {:.3}]{} |",
-                case.label,
-                one * 1e3,
-                one / own,
-                one / ours,
-                ratio.median,
-                ratio.low,
-                ratio.high,
-                against(ratio.median, LEAST, true)
-            );
-            eprintln!("{} {name} {n}: {:.3}", case.key, ratio.median);
-            ratios.push(ratio.median);
+            text += &times.row(case, name, n, LEAST);
+            ratios.push(times.ratio().median);
         }
     }
     let mean = geometric_mean(ratios.into_iter());
@@ -146,6 +198,61 @@ pub fn rows(case: &Case) -> String {
     text
 }
 
+/// What a child prints for the drivers: a row for each call.
+pub fn driver_rows(case: &Case) -> String {
+    crate::common::open_named("libm.so.6");
+    let twins = Twins::open(case);
+    let cores = u32::try_from(rayon::current_num_threads()).expect("few");
+    let mut text = String::new();
+    for &(name, kind, [largest, few]) in DRIVERS {
+        for &n in SIZES.iter().filter(|&&n| n <= largest && wanted(name, n)) {
+            let original = matrix(n, false);
+            let mut a = original.clone();
+            let mut problem = Problem::new(kind, n, &twins.bound);
+            let mut time = |drivers| {
+                let mut sample = Vec::new();
+                // Once to warm up, where that does not take long.
+                let mut ready = n >= few;
+                let mut begin = Instant::now();
+                while sample.is_empty() || begin.elapsed() < SPAN {
+                    a.copy_from_slice(&original);
+                    let start = Instant::now();
+                    problem.solve(drivers, &mut a);
+                    if ready {
+                        sample.push(start.elapsed().as_secs_f64());
+                    } else {
+                        ready = true;
+                        begin = Instant::now();
+                    }
+                }
+                median(&sample)
+            };
+            let mut times = Times::default();
+            for _ in 0..if n >= few { FEW } else { ROUNDS } {
+                {
+                    let _all = limited(cores);
+                    times.own.push(time(&twins.own));
+                }
+                std::thread::sleep(SETTLE);
+                times.shared.push(time(&twins.bound));
+                if n < few {
+                    let _one = limited(1);
+                    times.one.push(time(&twins.own));
+                }
+            }
+            text += &times.row(case, name, n, LEAST_DRIVER);
+        }
+    }
+    text
+}
+
+/// Whether `THREADCTL_BENCH_CALLS` has it, names with commas between them such as `dgetrf` or `dgetrf:4000`, or there is no such
+/// variable: for a second look.
+fn wanted(name: &str, n: usize) -> bool {
+    let named = |text: &str| text == name || text == format!("{name}:{n}");
+    std::env::var("THREADCTL_BENCH_CALLS").map_or(true, |names| names.split(',').any(named))
+}
+
 fn limited(cores: u32) -> threadctl::ProcessGuard {
     Limits::new()
         .user_api("blas", cores)
@@ -154,7 +261,7 @@ fn limited(cores: u32) -> threadctl::ProcessGuard {
 }
 
 /// Numbers that look random, the same in every run; `dominant` makes it positive definite, where one triangle is read.
-fn matrix(n: usize, dominant: bool) -> Vec<f64> {
+pub fn matrix(n: usize, dominant: bool) -> Vec<f64> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut a: Vec<f64> = (0..n * n)
         .map(|_| {

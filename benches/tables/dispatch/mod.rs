@@ -2,8 +2,10 @@
 
 pub mod calls;
 mod cases;
+mod drivers;
 pub mod lapack;
 pub mod nested;
+pub mod nested_lapack;
 pub mod small;
 pub mod tiles;
 mod waited;
@@ -11,7 +13,7 @@ mod workload;
 
 use super::{CASE, machine};
 use crate::common::{CASES, Case, manifest};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use threadctl::dispatch::Blas;
@@ -64,8 +66,12 @@ fn path(case: &Case) -> PathBuf {
 
 /// Calls go to the library as they are.
 fn direct(case: &Case) -> Blas {
-    // SAFETY: a BLAS of the manifest.
-    unsafe { Blas::open_direct(&PathBuf::from(manifest(case.key, "path"))) }.expect("it opens")
+    direct_at(&PathBuf::from(manifest(case.key, "path")))
+}
+
+fn direct_at(path: &Path) -> Blas {
+    // SAFETY: a BLAS of the manifest, or a copy of it.
+    unsafe { Blas::open_direct(path) }.expect("it opens")
 }
 
 /// Calls are shared; the library is held at one thread while this lives.

@@ -6,7 +6,6 @@ use super::{
     LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
 };
 use crate::common::Case;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use threadctl::dispatch::Pool;
 use threadctl::{Limits, Workers};
@@ -24,13 +23,27 @@ const HERE: &str = "THREADCTL_BENCH_HERE";
 /// Of the bound; of the best static setting; of thread time.
 const TARGETS: (f64, f64, f64) = (1.05, 1.02, 3.0);
 
+/// What every table of nested programs begins with.
+pub const HEAD: &str = "| library | program | default | BLAS at 1 | best static | region | dispatch | bound, ms | dispatch / bound | \
+     dispatch / best static | BLAS at 1 / dispatch | wait: default | BLAS at 1 | region | dispatch |\n\
+     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// What is under such a table.
+pub fn legend((bound, best, wait): (f64, f64, f64), what: &str) -> String {
+    footnote(&format!(
+        "Times over the bound (sequential work / cores), medians of {ROUNDS} rounds in turn of {} s each ({} ms for the bound \
+         and the static settings with one worker) after {} ms of warm-up; {what} Best static: the best of all pairs of 1 or 2 \
+         rayon workers and 1 or 2 BLAS threads. Wait: time on a run queue as a share of thread time. Targets: dispatch at \
+         most {bound} of the bound and {best} of the best static setting, region and dispatch wait at most {wait} %.",
+        SPAN.as_secs(),
+        SHORT.as_millis(),
+        WARM.as_millis(),
+    ))
+}
+
 /// The table, rows from each child.
 pub fn table() -> String {
-    let mut table = String::from(
-        "| library | program | default | BLAS at 1 | best static | region | dispatch | bound, ms | dispatch / bound | \
-         dispatch / best static | BLAS at 1 / dispatch | wait: default | BLAS at 1 | region | dispatch |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
+    let mut table = String::from(HEAD);
     for library in libraries() {
         table += &children("dispatch-nested", library, &[]);
         if library.key == LIBRARIES[0] {
@@ -45,26 +58,90 @@ pub fn table() -> String {
         }
     }
     table
-        + &footnote(&format!(
-            "Times over the bound (sequential work / cores), medians of {ROUNDS} rounds in turn of {} s each ({} ms for the bound \
-             and the static settings with one worker) after {} ms of warm-up; each program ends with a pass of sin over 524,288 elements. Best static: the best of all pairs of 1 or 2 \
-             rayon workers and 1 or 2 BLAS threads. Wait: time on a run queue as a share of thread time. Targets: dispatch at \
-             most {} of the bound and {} of the best static setting, region and dispatch wait at most {} %.",
-            SPAN.as_secs(),
-            SHORT.as_millis(),
-            WARM.as_millis(),
-            TARGETS.0,
-            TARGETS.1,
-            TARGETS.2
-        ))
+        + &legend(
+            TARGETS,
+            "each program ends with a pass of sin over 524,288 elements.",
+        )
 }
 
 /// One arrangement: its name, rayon's workers, BLAS's own threads (0: through dispatch), how the work runs.
-struct Column {
-    workers: usize,
-    blas: u32,
-    mode: Mode,
+pub struct Column {
+    pub workers: usize,
+    pub blas: u32,
+    pub mode: Mode,
     span: Duration,
+}
+
+impl Column {
+    /// What they are compared in: the bound, four static settings, regions, dispatch.
+    pub fn all(cores: usize) -> [Column; 7] {
+        let most = u32::try_from(cores).expect("few");
+        let column = |workers, blas, mode, span| Column {
+            workers,
+            blas,
+            mode,
+            span,
+        };
+        [
+            column(1, 1, Mode::Sequential, SHORT),
+            column(cores, most, Mode::Loop, SPAN),
+            column(cores, 1, Mode::Loop, SPAN),
+            column(1, most, Mode::Loop, SHORT),
+            column(1, 1, Mode::Loop, SHORT),
+            column(cores, most, Mode::Region, SPAN),
+            column(cores, 0, Mode::Loop, SPAN),
+        ]
+    }
+}
+
+/// What was measured of one program: seconds for a run and the share of thread time that was waiting, for each column.
+/// A column that was left out is infinite.
+#[derive(Default)]
+pub struct Measured([Vec<(f64, f64)>; 7]);
+
+impl Measured {
+    /// All columns in turn, round after round.
+    pub fn new(cores: usize, mut measure: impl FnMut(&Column) -> (f64, f64)) -> Self {
+        let mut measured = Measured::default();
+        for _ in 0..ROUNDS {
+            for (column, results) in Column::all(cores).iter().zip(&mut measured.0) {
+                std::thread::sleep(SETTLE);
+                results.push(measure(column));
+            }
+        }
+        measured
+    }
+
+    pub fn row(&self, cores: usize, label: &str, name: &str, targets: (f64, f64, f64)) -> String {
+        let part = |of: fn(&(f64, f64)) -> f64| {
+            (self.0.each_ref()).map(|results| median(&results.iter().map(of).collect::<Vec<_>>()))
+        };
+        let time = part(|result| result.0);
+        let wait = part(|result| 100.0 * result.1);
+        let bound = time[0] / cores as f64;
+        let best = time[1..5].iter().copied().fold(f64::INFINITY, f64::min);
+        let (region, dispatch) = (time[5], time[6]);
+        format!(
+            "| {label} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}{} | {:.3}{} | {:.2} | {:.1} % | {:.1} % | {:.1} %{} | {:.1} %{} |\n",
+            time[1] / bound,
+            time[2] / bound,
+            best / bound,
+            region / bound,
+            dispatch / bound,
+            bound * 1e3,
+            dispatch / bound,
+            against(dispatch / bound, targets.0, false),
+            dispatch / best,
+            against(dispatch / best, targets.1, false),
+            time[2] / dispatch,
+            wait[1],
+            wait[2],
+            wait[5],
+            against(wait[5], targets.2, false),
+            wait[6],
+            against(wait[6], targets.2, false),
+        )
+    }
 }
 
 /// What a child prints.
@@ -76,89 +153,29 @@ pub fn rows(case: &Case) -> String {
         Pool::build_global_here(Workers::ALL).expect("nobody has used it yet");
     }
     let cores = rayon::current_num_threads();
-    let most = u32::try_from(cores).expect("few");
-    let mut columns = vec![Column {
-        workers: 1,
-        blas: 1,
-        mode: Mode::Sequential,
-        span: SHORT,
-    }];
-    let statics = [
-        (cores, most, SPAN),
-        (cores, 1, SPAN),
-        (1, most, SHORT),
-        (1, 1, SHORT),
-    ];
-    columns.extend(statics.map(|(workers, blas, span)| Column {
-        workers,
-        blas,
-        mode: Mode::Loop,
-        span,
-    }));
-    columns.push(Column {
-        workers: cores,
-        blas: most,
-        mode: Mode::Region,
-        span: SPAN,
-    });
-    columns.push(Column {
-        workers: cores,
-        blas: 0,
-        mode: Mode::Loop,
-        span: SPAN,
-    });
     let narrow = pool(1);
+    let label = match (tbb, here) {
+        (true, _) => ", TBB layer",
+        (_, true) => ", main thread in the pool",
+        _ => "",
+    };
     let mut text = String::new();
-    let only = std::env::var("THREADCTL_BENCH_PROGRAM").unwrap_or_default();
     let programs = all()
         .into_iter()
-        .filter(|program| program.name.contains(&only) && !(here && program.is_outside()));
+        .filter(|program| asked(program.name) && !(here && program.is_outside()));
     for mut workload in programs {
-        let mut times = vec![Vec::new(); columns.len()];
-        let mut waits = vec![Vec::new(); columns.len()];
-        for _ in 0..ROUNDS {
-            for (at, column) in columns.iter().enumerate() {
-                std::thread::sleep(SETTLE);
-                let (time, wait) = measure(case, column, &narrow, &mut workload);
-                times[at].push(time);
-                waits[at].push(wait);
-            }
-        }
-        let time: Vec<f64> = times.iter().map(|times| median(times)).collect();
-        let wait: Vec<f64> = waits.iter().map(|waits| 100.0 * median(waits)).collect();
-        let bound = time[0] / cores as f64;
-        let best = time[1..5].iter().copied().fold(f64::INFINITY, f64::min);
-        let (region, dispatch) = (time[5], time[6]);
-        let _ = writeln!(
-            text,
-            "| {}{} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}{} | {:.3}{} | {:.2} | {:.1} % | {:.1} % | {:.1} %{} | {:.1} %{} |",
-            case.label,
-            match (tbb, here) {
-                (true, _) => ", TBB layer",
-                (_, true) => ", main thread in the pool",
-                _ => "",
-            },
-            workload.name,
-            time[1] / bound,
-            time[2] / bound,
-            best / bound,
-            region / bound,
-            dispatch / bound,
-            bound * 1e3,
-            dispatch / bound,
-            against(dispatch / bound, TARGETS.0, false),
-            dispatch / best,
-            against(dispatch / best, TARGETS.1, false),
-            time[2] / dispatch,
-            wait[1],
-            wait[2],
-            wait[5],
-            against(wait[5], TARGETS.2, false),
-            wait[6],
-            against(wait[6], TARGETS.2, false),
-        );
+        let measured = Measured::new(cores, |column| {
+            measure(case, column, &narrow, &mut workload)
+        });
+        let label = format!("{}{label}", case.label);
+        text += &measured.row(cores, &label, workload.name, TARGETS);
     }
     text
+}
+
+/// Whether `THREADCTL_BENCH_PROGRAM` is a part of its name, or not set.
+pub fn asked(program: &str) -> bool {
+    std::env::var("THREADCTL_BENCH_PROGRAM").map_or(true, |only| program.contains(&only))
 }
 
 /// That span, or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.
@@ -168,7 +185,7 @@ fn quick(span: Duration) -> Duration {
     })
 }
 
-fn pool(threads: usize) -> rayon::ThreadPool {
+pub fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -192,39 +209,53 @@ fn measure(
     } else {
         direct(case)
     };
-    let _limit = (column.blas > 0).then(|| {
-        Limits::new()
-            .user_api("blas", column.blas)
-            .limit_process()
-            .expect("it can be set")
-    });
-    let span = quick(column.span);
+    let _limit = column.limit();
     let one = column.workers == 1 && column.blas == 1;
-    let mut body = || {
+    column.time(narrow, &mut || {
         let _of_thread = (one && tbb()).then(|| {
             Limits::new()
                 .user_api("blas", 1)
                 .limit_thread()
                 .expect("MKL has a number for each thread")
         });
-        let until = Instant::now() + WARM;
-        while Instant::now() < until {
-            workload.run(&blas, column.mode);
+        workload.run(&blas, column.mode);
+    })
+}
+
+impl Column {
+    /// The library held at the column's threads, if it has its own.
+    pub fn limit(&self) -> Option<threadctl::ProcessGuard> {
+        (self.blas > 0).then(|| {
+            Limits::new()
+                .user_api("blas", self.blas)
+                .limit_process()
+                .expect("it can be set")
+        })
+    }
+
+    /// Runs the program again and again: seconds for one run, and the share of thread time that was waiting.
+    pub fn time(&self, narrow: &rayon::ThreadPool, run: &mut (dyn FnMut() + Send)) -> (f64, f64) {
+        let span = quick(self.span);
+        let mut body = || {
+            let until = Instant::now() + WARM;
+            while Instant::now() < until {
+                run();
+            }
+            let before = Waited::now();
+            let start = Instant::now();
+            let mut runs = 0;
+            while runs == 0 || start.elapsed() < span {
+                run();
+                runs += 1;
+            }
+            let time = start.elapsed().as_secs_f64() / f64::from(runs);
+            (time, Waited::now().share_since(&before))
+        };
+        // The caller is no worker, as in most programs, unless it is `here`.
+        if self.workers == 1 {
+            narrow.install(body)
+        } else {
+            body()
         }
-        let before = Waited::now();
-        let start = Instant::now();
-        let mut runs = 0;
-        while runs == 0 || start.elapsed() < span {
-            workload.run(&blas, column.mode);
-            runs += 1;
-        }
-        let time = start.elapsed().as_secs_f64() / f64::from(runs);
-        (time, Waited::now().share_since(&before))
-    };
-    // The caller is no worker, as in most programs, unless `here`.
-    if column.workers == 1 {
-        narrow.install(body)
-    } else {
-        body()
     }
 }

@@ -10,7 +10,7 @@ use super::int::{Int, Pivots};
 use super::{forbidden, is_leading, is_one_of, size};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::matrix::Matrix;
-use crate::dispatch::policy::lapack::{exchange, numbers};
+use crate::dispatch::policy::lapack::{exchange, lu_panels, numbers};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
 use std::ops::Range;
@@ -23,10 +23,10 @@ pub(super) enum Order {
 }
 
 /// The first pivot that is zero, from 1; 0 if there is none.
-type Singular = usize;
+pub(super) type Singular = usize;
 
 /// That of a matrix, by those of the left part of its columns and of what is right below it.
-fn either(left: Singular, width: usize, right: Singular) -> Singular {
+pub(super) fn either(left: Singular, width: usize, right: Singular) -> Singular {
     if left != 0 || right == 0 {
         left
     } else {
@@ -104,7 +104,10 @@ impl Blas {
             if let Some(info) = whole? {
                 return Ok(size(info));
             }
-            let info = self.lu_columns(a, m, pivots)?;
+            let info = match self.shared(|pool| lu_panels(count, pool)) {
+                Some(ends) => self.lu_by_panels(a, m, &ends, pivots)?,
+                None => self.lu_columns(a, m, pivots)?,
+            };
             if n > count {
                 let right = a.from(0, count);
                 self.exchange(right, n - count, pivots, Order::Onwards);
@@ -118,7 +121,7 @@ impl Blas {
     ///
     /// # Safety
     /// As for [`lu`](Blas::lu).
-    unsafe fn lu_columns<T: Scalar>(
+    pub(super) unsafe fn lu_columns<T: Scalar>(
         &self,
         a: Matrix<T>,
         m: usize,
@@ -457,7 +460,7 @@ impl Blas {
 ///
 /// # Safety
 /// The rows and columns are in the matrix, an output that lives, and nobody else touches these columns.
-unsafe fn exchange_columns<T: Scalar>(
+pub(super) unsafe fn exchange_columns<T: Scalar>(
     a: Matrix<T>,
     cols: Range<usize>,
     pivots: &[usize],

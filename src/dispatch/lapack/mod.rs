@@ -20,6 +20,7 @@ mod inverse;
 mod least_squares;
 mod lq;
 mod lu;
+mod lu_panels;
 mod qr;
 mod reflectors;
 mod triangles;

@@ -15,6 +15,10 @@ pub(in crate::dispatch) struct Numbers {
     /// Up to that order a block on the diagonal is the library's own: Cholesky's, and the inverse and the square of a
     /// triangle.
     pub block: usize,
+    /// From how many columns on an LU factorization is by panels in a pool.
+    pub lu_panels: usize,
+    /// How wide these are: what is left over this number, at least and at most so much.
+    pub lu_width: (usize, [usize; 2]),
     /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest.
     pub panels: [usize; 3],
     /// So many columns are reflected at a time.
@@ -32,6 +36,8 @@ pub(in crate::dispatch) struct Numbers {
 const BUILT_IN: Numbers = Numbers {
     lu: 64,
     block: 96,
+    lu_panels: 160,
+    lu_width: (8, [64, 256]),
     panels: [64, 128, 256],
     reflectors: 64,
     single: 8,
@@ -44,6 +50,8 @@ const BUILT_IN: Numbers = Numbers {
 const SMALL: Numbers = Numbers {
     lu: 2,
     block: 2,
+    lu_panels: 12,
+    lu_width: (4, [3, 6]),
     panels: [3, 5, 6],
     reflectors: 4,
     single: 1,
@@ -85,6 +93,33 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
         return None;
     }
     lines(cols, pool)
+}
+
+/// Where the panels of an LU factorization of so many columns end; `None`: there is no pool, or
+/// too little for it.
+pub(in crate::dispatch) fn lu_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
+    let numbers = numbers();
+    let (part, [narrowest, widest]) = numbers.lu_width;
+    if pool.width < 2 || n < numbers.lu_panels {
+        return None;
+    }
+    let mut ends = Vec::new();
+    let mut end = 0;
+    while end < n {
+        // Wide ones suit the kernels while there is much to update beside them.
+        let width = ((n - end) / part).next_multiple_of(numbers.step);
+        end = (end + width.clamp(narrowest, widest)).min(n);
+        ends.push(end);
+    }
+    Some(ends)
+}
+
+/// The columns that are updated beside the next panel of an LU factorization: more parts than workers, since one of these is
+/// at the panel.
+pub(in crate::dispatch) fn beyond(len: usize, pool: Pool<'_>) -> Cut {
+    let row = &pool.table().product;
+    let parts = (2 * pool.width).min((len / row.narrowest).max(1));
+    Cut::tapered(len, parts, row.steps[1])
 }
 
 /// How wide the panels of a Cholesky factorization of that order are; `None`: it is too small for more than two.
@@ -129,6 +164,27 @@ fn lines(len: usize, pool: Pool<'_>) -> Option<Cut> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn panels_of_an_lu_factorization_cover_it_and_get_narrower() {
+        for n in [160, 161, 256, 1000, 4001] {
+            let ends = lu_panels(n, Pool::built_in(2)).unwrap();
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let widths: Vec<usize> = ends
+                .iter()
+                .zip(starts)
+                .map(|(end, start)| end - start)
+                .collect();
+            assert!(
+                widths.is_sorted_by(|one, next| one >= next),
+                "{n}: {widths:?}"
+            );
+            assert!(widths.iter().all(|&width| width > 0), "{n}: {widths:?}");
+            assert_eq!(widths.iter().sum::<usize>(), n);
+        }
+        assert_eq!(lu_panels(159, Pool::built_in(2)), None);
+        assert_eq!(lu_panels(4000, Pool::built_in(1)), None);
+    }
 
     #[test]
     fn a_length_is_cut_in_two_parts_that_are_not_empty() {

@@ -1,6 +1,6 @@
 //! Which backend is current, and who has to hear when that changes.
 //!
-//! Invariants: [`ACTIVE`] is null or a backend that is never freed; it changes under [`CHANGE`] only. A slot that was
+//! Invariants: [`ACTIVE`] is null or a backend that is never freed; once it is not null it changes under [`CHANGE`] only. A slot that was
 //! filled for a backend which is no longer current is emptied again: whoever fills one looks at [`GENERATION`] before and
 //! after, and the switch counts it up before it empties them.
 
@@ -72,6 +72,17 @@ fn publish(backend: Backend) {
     super::supply::empty_slots();
     // Last, for its routines find the backend through ACTIVE.
     backend.bind();
+}
+
+/// Makes it the current one where there is none. Nobody has a slot that was filled for another one then.
+pub(super) fn adopt(backend: Backend) {
+    let new = std::ptr::from_ref(backend.0).cast_mut();
+    let _ = ACTIVE.compare_exchange(
+        std::ptr::null_mut(),
+        new,
+        Ordering::SeqCst,
+        Ordering::SeqCst,
+    );
 }
 
 /// # Safety

@@ -69,15 +69,30 @@ impl Layer {
                     "it is no BLAS and no LAPACK: it has no dgemm_ or dgetrf_ under any known name",
                 )
             })?;
+        // SAFETY: our caller's promise.
+        unsafe { Layer::of(library, naming) }
+    }
+
+    /// One of a library that is loaded, under these of its names.
+    ///
+    /// # Safety
+    /// What it calls `dgemm_` and the like are these routines.
+    pub(super) unsafe fn of(library: Library, naming: Naming) -> Result<Self> {
+        let path = library.file().unwrap_or_else(|| library.path().to_owned());
         // SAFETY: it has the names of a BLAS or a LAPACK, and our caller vouches for what they are.
         let (wide, complex) = unsafe {
             let wide = wide_lapack(&library, naming).or_else(|| wide_integers(&library, naming));
             (wide, complex_return_by_place(&library, naming))
         };
         let wide = wide.ok_or_else(|| {
-            unusable("whether its integers have 32 or 64 bits cannot be found out: it has no idamax and no ilaver")
+            Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{}: whether its integers have 32 or 64 bits cannot be found out: it has no idamax and no ilaver",
+                    path.display()
+                ),
+            )
         })?;
-        let path = library.file().unwrap_or_else(|| path.to_owned());
         Ok(Layer {
             library,
             path,

@@ -21,6 +21,7 @@ mod available;
 mod choice;
 mod covered;
 mod layer;
+mod own;
 pub mod supply;
 
 use crate::dispatch::Blas;

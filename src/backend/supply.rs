@@ -4,6 +4,7 @@
 //! resolver, which asks [`fill`] at the first call. Not for programs.
 
 use super::active::{active, current, generation};
+pub use super::own::{Own, own_symbols};
 use super::{Backend, covered};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;

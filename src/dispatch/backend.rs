@@ -239,12 +239,34 @@ impl Blas {
     /// # Safety
     /// The library is what it seems to be.
     unsafe fn of(library: Library, cut: bool) -> Result<Self> {
+        let naming = Naming::of(&library).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{}: it is no BLAS: it has no dgemm_ under any known name",
+                    library.path().display()
+                ),
+            )
+        })?;
+        // SAFETY: our caller's promise.
+        unsafe { Blas::with_names(library, naming, cut) }
+    }
+
+    /// Dispatch over a library that is loaded, under these of its names.
+    ///
+    /// # Safety
+    /// What it calls by these names are BLAS's routines.
+    pub(crate) unsafe fn named(library: Library, naming: Naming) -> Result<Self> {
+        // SAFETY: our caller's promise.
+        unsafe { Blas::with_names(library, naming, true) }
+    }
+
+    /// # Safety
+    /// As for [`named`](Blas::named).
+    unsafe fn with_names(library: Library, naming: Naming, cut: bool) -> Result<Self> {
         let path = library.path().to_owned();
         let unusable =
             |why: String| Error::new(ErrorKind::Unsupported, format!("{}: {why}", path.display()));
-        let naming = Naming::of(&library).ok_or_else(|| {
-            unusable("it is no BLAS: it has no dgemm_ under any known name".into())
-        })?;
         // SAFETY: it has the names of a BLAS, and our caller vouches for what they are.
         let wide = unsafe { wide_integers(&library, naming) };
         let lacks = |name: String| unusable(format!("it is no whole BLAS: it has no {name}"));
@@ -269,11 +291,12 @@ impl Blas {
             .canonicalize()
             .ok()
             .or_else(|| tables.d.origin());
-        let runtime = runtimes()
+        let blas = runtimes().select(|runtime| runtime.user_api() == "blas");
+        // Debian's libblas.so.3 of OpenBLAS has the routines and is no runtime: threads and kernels are those of libopenblas.
+        let runtime = blas
             .iter()
-            .find(|runtime| {
-                runtime.user_api() == "blas" && Some(runtime.filepath()) == origin.as_deref()
-            })
+            .find(|runtime| Some(runtime.filepath()) == origin.as_deref())
+            .or_else(|| blas.iter().find(|runtime| runtime.is_within(&library)))
             .cloned();
         let hold = match &runtime {
             Some(runtime) if cut => Hold::of(runtime)?,

@@ -11,6 +11,7 @@ use super::setting::Setting;
 use super::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::library::Library;
+use crate::sys::objects;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -270,6 +271,24 @@ impl Runtime {
     pub(crate) fn is_same(&self, other: &Runtime) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.internal_api() == other.internal_api() && self.filepath() == other.filepath())
+    }
+
+    /// Whether a library brings it, as seen from there by its names.
+    pub(crate) fn is_within(&self, library: &Library) -> bool {
+        let rows = catalog::ROWS
+            .iter()
+            .filter(|row| row.internal_api == self.internal_api());
+        let names = rows.flat_map(|row| {
+            row.affixes
+                .iter()
+                .flat_map(|affixes| row.check_symbols.iter().map(|symbol| affixes.of(symbol)))
+        });
+        names
+            .into_iter()
+            .filter_map(|name| library.symbol(&name))
+            .filter_map(|address| objects::origin(address.as_ptr() as usize))
+            .filter_map(|origin| origin.name.canonicalize().ok())
+            .any(|file| file == self.filepath())
     }
 
     /// Whether it is one of those OpenMP runtimes of which a process bears only one.

@@ -119,6 +119,17 @@ impl Naming {
             .find(|naming| library.symbol(&naming.fortran("dgemm")).is_some())
     }
 
+    /// That of the reference libraries.
+    pub(crate) fn of_reference_libraries() -> Naming {
+        NAMINGS[0]
+    }
+
+    /// Those that no other kind of function is called by: all but the bare names.
+    pub(crate) fn decorated() -> impl Iterator<Item = Naming> {
+        let bare = |naming: &Naming| naming.prefix.is_empty() && naming.fortran.is_empty();
+        NAMINGS.iter().copied().filter(move |naming| !bare(naming))
+    }
+
     /// That of a library which has LAPACK alone.
     pub(crate) fn of_lapack(library: &Library) -> Option<Naming> {
         NAMINGS
@@ -141,6 +152,18 @@ impl Naming {
             Some(routine) => self.fortran(routine),
             None => format!("{}{name}{}", self.prefix, self.cblas),
         }
+    }
+}
+
+impl Naming {
+    /// What the reference libraries call what is called `symbol` by this naming; the reverse of
+    /// [`of_reference`](Naming::of_reference).
+    pub(crate) fn reference_of(&self, symbol: &str) -> Option<String> {
+        let name = symbol.strip_prefix(self.prefix)?;
+        if name.starts_with("cblas_") {
+            return name.strip_suffix(self.cblas).map(str::to_owned);
+        }
+        Some(format!("{}_", name.strip_suffix(self.fortran)?))
     }
 }
 

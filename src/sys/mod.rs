@@ -7,7 +7,9 @@
 
 pub(crate) mod blas;
 pub(crate) mod call;
+pub(crate) mod caller;
 pub(crate) mod elf;
+pub(crate) mod fork;
 pub(crate) mod lapack;
 pub(crate) mod library;
 pub(crate) mod memory;

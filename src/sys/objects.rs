@@ -27,6 +27,11 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
+    /// How many objects were loaded so far.
+    pub(crate) fn loads(self) -> u64 {
+        self.loads
+    }
+
     /// Whether nothing was unloaded between the two.
     pub(crate) fn same_unloads(self, other: Generation) -> bool {
         self.unloads == other.unloads

@@ -8,6 +8,7 @@
 //! again afterwards.
 
 use super::objects::LoadedObject;
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::ops::Range;
@@ -98,6 +99,21 @@ pub(crate) unsafe fn rebind(
         protect(&relro, libc::PROT_READ)?;
     }
     Ok(slots.len())
+}
+
+/// Whether an object refers to a function of this name that is to be found in others, or in itself.
+pub(crate) fn refers_to(object: &LoadedObject, name: &str) -> bool {
+    let Some(segments) = segments(object) else {
+        return false;
+    };
+    let found = Cell::new(false);
+    let look = |other: &str| {
+        found.set(found.get() || other == name);
+        None
+    };
+    // SAFETY: the dynamic section of a loaded object, and its own tables; the caller's code lies in it, so it stays.
+    unsafe { tables(object.base, segments.dynamic).slots(object.base, &look) };
+    found.get()
 }
 
 /// The tables of an object that say what it refers to by name.

@@ -29,7 +29,9 @@ mod flags;
 mod fortran;
 mod lapack;
 
+use super::Backend;
 use super::active::active;
+use super::own::chosen;
 use super::supply::{fail, missing};
 use crate::dispatch::Blas;
 use crate::error::{Error, ErrorKind, Result};
@@ -89,16 +91,22 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 #[inline]
 fn blas(pattern: &'static str, letter: &'static str) -> &'static Blas {
     count::count(pattern, letter);
-    match active() {
+    match of_this_call() {
         Some(backend) => backend.blas(),
         None => fail(&none()),
     }
 }
 
+/// The backend that computes a call: asked once in each.
+#[inline]
+fn of_this_call() -> Option<Backend> {
+    chosen().or_else(active)
+}
+
 /// The backend's own routine, for calls that dispatch has no counterpart of.
 #[cold]
 fn unchanged<I: Integer>(name: &str) -> *mut () {
-    let Some(backend) = active() else {
+    let Some(backend) = of_this_call() else {
         fail(&none());
     };
     match backend.routine(name, I::WIDE) {

@@ -1,0 +1,85 @@
+//! What is said: counted calls, where a file for them is named, and the last words of a process whose call cannot be computed.
+//!
+//! Invariant: nothing is written unless the environment asks for it, but for last words, and for one line in programs with more
+//! rights than their caller.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use threadctl::Error;
+use threadctl::backend::supply::{Slots, calls, count_calls, register};
+
+/// Names the file that counts are appended to when the process ends, one line of JSON for each process.
+const COUNT: &str = "THREADCTL_COUNT_CALLS";
+
+/// `small` has calls cut into the smallest tiles that there can be: for tests.
+const TILES: &str = "THREADCTL_TILES";
+
+static FILE: OnceLock<PathBuf> = OnceLock::new();
+
+/// At the first call of the process.
+pub(crate) fn begin() {
+    // Not a `Once`: in a child that was forked in the middle of one it would never end.
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    if BEGUN.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    register(
+        Slots {
+            slots: &[],
+            empty: std::ptr::null_mut(),
+        },
+        end,
+    );
+    // SAFETY: getauxval reads a table that the kernel made before the program began.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        say("this program has more rights than its caller, so its calls are left as they are");
+        return;
+    }
+    if std::env::var_os(TILES).is_some_and(|value| value == "small") {
+        threadctl::dispatch::Blas::simulate_small_tiles(true);
+    }
+    if let Some(file) = std::env::var_os(COUNT).filter(|file| !file.is_empty()) {
+        let _ = FILE.set(file.into());
+        count_calls(true);
+        // SAFETY: a function that may be called at the end of the process; this library is never unloaded.
+        unsafe { libc::atexit(write_counts) };
+    }
+}
+
+extern "C" fn write_counts() {
+    let Some(file) = FILE.get() else {
+        return;
+    };
+    let counts: Vec<String> = calls()
+        .into_iter()
+        .map(|(name, count)| format!("{name:?}: {count}"))
+        .collect();
+    let line = format!(
+        "{{\"pid\": {}, \"calls\": {{{}}}}}\n",
+        std::process::id(),
+        counts.join(", ")
+    );
+    let written = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(line.as_bytes()));
+    if let Err(error) = written {
+        say(&format!("{COUNT}={}: {error}", file.display()));
+    }
+}
+
+/// Ends a call that cannot be computed. There is no way to return an error from BLAS, and to return as if it had computed
+/// would be a wrong number.
+pub(crate) fn end(error: &Error) -> ! {
+    say(&error.to_string());
+    std::process::abort()
+}
+
+#[expect(clippy::print_stderr, reason = "what the user has to know")]
+fn say(text: &str) {
+    eprintln!("threadctl-preload: {text}");
+}

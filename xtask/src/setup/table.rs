@@ -122,7 +122,14 @@ pub const PACKAGES: &[Package] = &[
     apt("liblapacke"),
     apt("libgomp1"),
     apt("libomp5"),
+    apt("libopenblas64-0-pthread"),
     apt("python3-numpy"),
+    apt("python3-scipy"),
+    apt("python3-sklearn"),
+    apt("libblas-test"),
+    apt("liblapack-test"),
+    apt("r-base-core"),
+    apt("octave"),
     apt("openmpi-bin"),
     apt("fish"),
     apt("time"),
@@ -185,6 +192,12 @@ pub const LIBRARIES: &[Library] = &[
         "openblas-serial",
         "libopenblas0-serial",
         Find::Suffix("/openblas-serial/libopenblas.so.0"),
+    ),
+    // The same names as those without 64, with 64-bit integers.
+    test(
+        "openblas64-pthread",
+        "libopenblas64-0-pthread",
+        Find::Suffix("/openblas64-pthread/libopenblas64.so.0"),
     ),
     test(
         "openblas-dev",
@@ -257,6 +270,26 @@ pub const LIBRARIES: &[Library] = &[
     test("python", "numpy", Find::Python),
     test("mpirun", "openmpi-bin", Find::Suffix("/bin/mpirun.openmpi")),
     test("debian-python", "python3-numpy", Find::DebianPython),
+    // Programs that call BLAS and LAPACK, unchanged.
+    test(
+        "debian-scipy",
+        "python3-scipy",
+        Find::Suffix("/dist-packages/scipy/__init__.py"),
+    ),
+    test(
+        "debian-scikit-learn",
+        "python3-sklearn",
+        Find::Suffix("/dist-packages/sklearn/__init__.py"),
+    ),
+    test("rscript", "r-base-core", Find::Suffix("/bin/Rscript")),
+    test("octave", "octave", Find::Suffix("/bin/octave-cli")),
+    // The testers of the reference libraries, which lie in one folder each.
+    test("blas-test", "libblas-test", Find::Suffix("/blas/xblat3d")),
+    test(
+        "lapack-test",
+        "liblapack-test",
+        Find::Suffix("/lapack/xlintstd"),
+    ),
     // A shell, which reads what `threadctl env` writes.
     test("fish", "fish", Find::Suffix("/bin/fish")),
     // Measures a command beside `threadctl run`.

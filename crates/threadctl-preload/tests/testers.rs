@@ -1,0 +1,211 @@
+//! The testers of the reference libraries over the preload library: the same verdicts as without it, also with calls cut into the
+//! smallest tiles that there can be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod preloaded;
+
+use preloaded::{Counts, library, program, run, run_preloaded, text};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// One run of a tester: its program, and what it reads.
+struct Tester<'a> {
+    program: &'a str,
+    input: Option<&'a Path>,
+}
+
+/// How a tester is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Alone,
+    Preloaded,
+    SmallTiles,
+}
+
+/// Everything that it wrote, by file, and what was counted. `search` has the libraries that it is to find.
+fn outcome(
+    tester: &Tester<'_>,
+    folder: &Path,
+    search: &Path,
+    way: Way,
+) -> (BTreeMap<String, String>, Counts) {
+    // They write files where they are.
+    let here = tempfile::tempdir().unwrap();
+    let mut command = program(folder.join(tester.program));
+    command.current_dir(here.path());
+    command.env("LD_LIBRARY_PATH", search);
+    command.stdin(match tester.input {
+        Some(input) => Stdio::from(File::open(input).unwrap()),
+        None => Stdio::null(),
+    });
+    if way == Way::SmallTiles {
+        command.env("THREADCTL_TILES", "small");
+    }
+    let (output, counts) = match way {
+        Way::Alone => (run(&mut command), Counts::new()),
+        _ => run_preloaded(&mut command),
+    };
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        tester.program,
+        text(&output)
+    );
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut written = BTreeMap::from([
+        (String::from("standard output"), lossy(&output.stdout)),
+        (String::from("standard error"), lossy(&output.stderr)),
+    ]);
+    for entry in fs::read_dir(here.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        written.insert(name, fs::read_to_string(&path).unwrap());
+    }
+    (written, counts)
+}
+
+/// The folder of a file of the manifest.
+fn folder(key: &str) -> PathBuf {
+    library(key).parent().unwrap().to_owned()
+}
+
+/// All testers of BLAS, those of CBLAS's matrices where the library is the reference one: they use variables of its own.
+fn blas(key: &str) {
+    let (folder, search) = (folder("blas-test"), folder_of_libblas(key));
+    let mut passed = 0;
+    for letter in ["s", "d", "c", "z"] {
+        for level in 1..=3 {
+            let fortran = folder.join(format!("{letter}blat{level}.in"));
+            let cblas = folder.join(format!("{letter}in{level}"));
+            let programs = [
+                (format!("xblat{level}{letter}"), fortran),
+                (format!("x{letter}cblat{level}"), cblas),
+            ];
+            let count = if key == "netlib" || level == 1 { 2 } else { 1 };
+            for (name, input) in &programs[..count] {
+                let tester = Tester {
+                    program: name,
+                    input: (level > 1).then_some(input),
+                };
+                let (expected, _) = outcome(&tester, &folder, &search, Way::Alone);
+                let verdicts: String = expected.values().map(String::as_str).collect();
+                passed += verdicts.matches("PASS").count();
+                assert!(!verdicts.contains("FAIL"), "{name}: {verdicts}");
+                for way in [Way::Preloaded, Way::SmallTiles] {
+                    let (found, counts) = outcome(&tester, &folder, &search, way);
+                    assert_eq!(found, expected, "{name}");
+                    assert!(counts[0].values().sum::<u64>() > 50, "{name}: {counts:?}");
+                }
+            }
+        }
+    }
+    // Each routine, and each of its error exits.
+    assert!(passed > 100, "{passed}");
+}
+
+/// Where a libblas.so.3 of this library is.
+fn folder_of_libblas(key: &str) -> PathBuf {
+    let folder = folder(key);
+    assert!(folder.join("libblas.so.3").exists(), "{}", folder.display());
+    folder
+}
+
+#[test]
+fn blas_of_the_reference() {
+    blas("netlib");
+}
+
+#[test]
+fn blas_of_openblas() {
+    blas("openblas-pthread");
+}
+
+#[test]
+fn blas_of_openblas_without_threads() {
+    blas("openblas-serial");
+}
+
+/// The lines with a verdict; the others have times.
+fn verdicts(written: &BTreeMap<String, String>) -> Vec<String> {
+    let lines = written.values().flat_map(|text| text.lines());
+    let is_verdict = |line: &&str| {
+        let words = ["passed", "failed", "out of", "Error"];
+        words.iter().any(|word| line.contains(word))
+    };
+    lines.filter(is_verdict).map(str::to_owned).collect()
+}
+
+/// One tester of LAPACK on one input, of which the largest matrices are left out: `least` verdicts.
+fn lapack(key: &str, name: &str, input: &str, fewer: [&str; 2], least: usize) {
+    let (tests, here) = (folder("lapack-test"), tempfile::tempdir().unwrap());
+    let whole = fs::read_to_string(tests.join(input)).unwrap();
+    assert!(whole.contains(fewer[0]), "{input} is another one: {whole}");
+    let file = here.path().join(input);
+    fs::write(&file, whole.replace(fewer[0], fewer[1])).unwrap();
+    let tester = Tester {
+        program: name,
+        input: Some(&file),
+    };
+    let search = folder(key);
+    let (expected, _) = outcome(&tester, &tests, &search, Way::Alone);
+    let expected = verdicts(&expected);
+    assert!(expected.len() >= least, "{input}: {expected:?}");
+    for way in [Way::Preloaded, Way::SmallTiles] {
+        let (found, counts) = outcome(&tester, &tests, &search, way);
+        assert_eq!(verdicts(&found), expected, "{input}");
+        assert!(
+            counts[0].values().sum::<u64>() > 1000,
+            "{input}: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn lapack_linear_equations() {
+    lapack(
+        "openblas-pthread",
+        "xlintstd",
+        "dtest.in",
+        ["\n7  ", "\n6  "],
+        80,
+    );
+}
+
+#[test]
+fn lapack_singular_values() {
+    lapack(
+        "openblas-pthread",
+        "xeigtstd",
+        "svd.in",
+        ["\n19  ", "\n13  "],
+        15,
+    );
+}
+
+#[test]
+fn lapack_symmetric_eigenvalues() {
+    lapack(
+        "openblas-pthread",
+        "xeigtstd",
+        "sep.in",
+        ["\n6  ", "\n6  "],
+        5,
+    );
+}
+
+#[test]
+fn lapack_eigenvalues() {
+    lapack(
+        "openblas-pthread",
+        "xeigtstd",
+        "nep.in",
+        ["\n7  ", "\n7  "],
+        3,
+    );
+}

@@ -1,0 +1,7 @@
+//! The workloads that people bring from NumPy, SciPy and Numba, each a folder to read, run and copy.
+//!
+//! Each module is ordinary code over rayon, ndarray and threadctl, without any use of the others, so that it can be copied alone.
+//! The page beside it (`README.md`) says when to use it and how to take it over.
+
+pub mod contaminants;
+pub mod neighbours;

@@ -59,7 +59,8 @@ struct record {
     uint32_t creator, start, caller, spare;
     uint64_t created, ended, ran, waited, voluntary, involuntary;
     char name[16];
-    uint64_t reserved[4];
+    uint64_t migrations; /* one more than there were; 0 where the kernel does not tell */
+    uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct record) == 128, "the layout of src/diagnose/agent.rs");
 _Static_assert(sizeof(struct path) == PATH_SIZE, "the layout of src/diagnose/agent.rs");
@@ -176,7 +177,7 @@ static void finish(struct record *record, uint32_t tid) {
     uint32_t live = LIVE;
     if (!atomic_compare_exchange_strong(&record->state, &live, ENDING))
         return;
-    char path[64], text[128];
+    char path[64], text[2048];
     path_of_thread(path, tid, "/comm");
     size_t length = read_small(path, record->name, sizeof record->name);
     if (length > 0 && record->name[length - 1] == '\n')
@@ -185,6 +186,12 @@ static void finish(struct record *record, uint32_t tid) {
     if (tid == this_thread() && getrusage(RUSAGE_THREAD, &usage) == 0) {
         record->voluntary = (uint64_t)usage.ru_nvcsw;
         record->involuntary = (uint64_t)usage.ru_nivcsw;
+    }
+    path_of_thread(path, tid, "/sched");
+    if (read_small(path, text, sizeof text) > 0) {
+        const char *count = strstr(text, "nr_migrations");
+        count = count ? strchr(count, ':') : NULL;
+        record->migrations = count ? strtoull(count + 1, NULL, 10) + 1 : 0;
     }
     path_of_thread(path, tid, "/schedstat");
     if (read_small(path, text, sizeof text) > 0) {

@@ -40,6 +40,8 @@ pub(super) struct Made {
     pub created: u64,
     /// Of a thread that has ended: when, and its final times.
     pub ended: Option<(u64, QueueTime)>,
+    /// Of a thread that has ended: how often it moved to another CPU, where the kernel tells.
+    pub migrations: Option<u64>,
     /// When it ended.
     pub name: String,
     pub is_first: bool,
@@ -180,6 +182,9 @@ impl Written {
                             };
                             (long(record, 40), time)
                         }),
+                        migrations: (state == ENDED)
+                            .then(|| long(record, 96).checked_sub(1))
+                            .flatten(),
                         name: text(record.get(80..96).unwrap_or(&[])),
                         is_first: kind == KIND_FIRST,
                     });
@@ -208,9 +213,11 @@ impl Written {
             {
                 let created = known.created.min(made.created);
                 let ended = made.ended.or(known.ended);
+                let migrations = made.migrations.or(known.migrations);
                 *known = Made {
                     created,
                     ended,
+                    migrations,
                     ..made
                 };
             } else {

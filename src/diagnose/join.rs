@@ -25,6 +25,9 @@ pub(super) struct Used {
     pub pid: u32,
     pub group: Group,
     pub time: QueueTime,
+    /// How often it moved to another CPU; of a thread that only looks saw, at least so often.
+    pub migrations: u64,
+    pub migrations_exact: bool,
     /// The thread that made it; 0 if that is not known.
     pub creator: u32,
     pub is_first: bool,
@@ -123,6 +126,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
             Some((_, time)) if time.ran >= sampled.ran => time,
             _ => sampled,
         };
+        let migrations = migrations(made.migrations, thread);
         // One whose end nobody told was there as long as its process, which was killed: after its last word.
         let last_seen = thread.map_or(made.created, |thread| thread.last_seen);
         let last_seen = last_seen.max(last_words.get(&made.pid).map_or(0, |at| at + 1));
@@ -130,6 +134,8 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
             pid: made.pid,
             group,
             time,
+            migrations: migrations.0,
+            migrations_exact: migrations.1,
             creator: made.creator,
             is_first: made.is_first,
             is_guess: made.start.is_none() && !made.is_first,
@@ -141,10 +147,13 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
     }
     for (thread, taken) in seen.threads.iter().zip(taken) {
         if !taken {
+            let migrations = migrations(None, Some(thread));
             all.push(Used {
                 pid: thread.pid,
                 group: thread.group.clone(),
                 time: thread.time,
+                migrations: migrations.0,
+                migrations_exact: migrations.1,
                 creator: 0,
                 is_first: thread.tid == thread.pid,
                 is_guess: thread.made.as_ref().is_none_or(|made| made.start.is_none())
@@ -176,6 +185,14 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
         }
     }
     all
+}
+
+/// How often a thread moved to another CPU, and whether that is all: by the kernel's count when it ended, or now, or else by what
+/// looks saw.
+fn migrations(at_end: Option<u64>, thread: Option<&ThreadUse>) -> (u64, bool) {
+    let counted = at_end.or_else(|| thread.and_then(|thread| thread.migrations));
+    let seen = thread.map_or(0, |thread| u64::from(thread.moves));
+    counted.map_or((seen, false), |count| (count, true))
 }
 
 /// The most of these that were alive at once. One that ends when another begins makes room for it.
@@ -236,8 +253,15 @@ pub(super) fn put_together(
     }
     let guessed = all.iter().filter(|thread| thread.is_guess).count();
     if guessed > 0 {
+        let told = seen.threads.iter().filter(|thread| {
+            thread.told_by_stack && thread.made.is_none() && thread.tid != thread.pid
+        });
+        let told = match told.count() {
+            0 => String::new(),
+            told => format!(", for {told} of them by where their stacks say that they began"),
+        };
         notes.push(format!(
-            "{guessed} threads were made where the agent was not, or did not see it: whose they are is a guess"
+            "{guessed} threads were made where the agent was not, or did not see it: whose they are is a guess{told}"
         ));
     }
     if covered < EXACT {
@@ -276,6 +300,8 @@ pub(super) fn put_together(
         switches: Switches {
             involuntary: totals.involuntary_switches,
             voluntary: totals.voluntary_switches,
+            migrations: all.iter().map(|thread| thread.migrations).sum(),
+            migrations_exact: covered >= EXACT && all.iter().all(|thread| thread.migrations_exact),
             moves_seen: seen
                 .threads
                 .iter()
@@ -368,6 +394,8 @@ mod tests {
             pid: 7,
             group: Group::unknown(),
             time: QueueTime::default(),
+            migrations: 0,
+            migrations_exact: true,
             creator: 0,
             is_first: false,
             is_guess: false,

@@ -28,6 +28,7 @@ mod process;
 mod report;
 mod rules;
 mod schedstat;
+mod stacks;
 mod target;
 mod tasks;
 mod timeline;

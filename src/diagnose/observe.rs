@@ -10,6 +10,7 @@ use super::machine::{Counters, Throttling};
 use super::process::{Process, ProcessUse};
 use super::report::{Report, Totals};
 use super::schedstat::QueueTime;
+use super::tasks::{self, Look};
 use super::timeline::{Point, Timeline};
 use super::tree::Tree;
 use super::who::Group;
@@ -25,15 +26,20 @@ pub(super) struct ThreadUse {
     /// What the agent says of it, if it does.
     pub made: Option<Made>,
     pub group: Group,
+    /// Whether its stack told where it began.
+    pub told_by_stack: bool,
     pub time: QueueTime,
     /// When it was first and last seen, on the monotonic clock.
     pub first_seen: u64,
     pub last_seen: u64,
     /// How many looks found it on another CPU than the look before.
     pub moves: u32,
+    /// How often it moved to another CPU while it was watched, if it is still there and the kernel tells.
+    pub migrations: Option<u64>,
     cpu: u32,
     /// What it had used before it was first seen, if that does not count.
     before: QueueTime,
+    migrations_before: Option<u64>,
 }
 
 #[cfg(test)]
@@ -46,12 +52,15 @@ impl ThreadUse {
             name: String::new(),
             made: None,
             group: Group::unknown(),
+            told_by_stack: false,
             time: QueueTime { ran, waited: 0 },
             first_seen: seen,
             last_seen: seen,
             moves: 0,
+            migrations: None,
             cpu: 0,
             before: QueueTime::default(),
+            migrations_before: None,
         }
     }
 }
@@ -191,6 +200,13 @@ impl Observer {
             // Later than the beginning of every thread that was found.
             let seen_at = self::now();
             let changed = process.refresh(looks.len());
+            // The agent tells more, and sooner.
+            let is_silent = !self.made.contains_key(&(pid, pid));
+            let is_new = |look: &Look| look.is_new && look.tid != pid;
+            if is_silent && looks.len() > 1 && (changed || looks.iter().any(is_new)) {
+                let threads = looks.iter().map(|look| look.tid).collect();
+                process.seen.read_starts(&threads);
+            }
             for look in looks {
                 let known = (!look.is_new)
                     .then(|| self.at.get(&(pid, look.tid)).copied())
@@ -202,11 +218,18 @@ impl Observer {
                         name: String::new(),
                         made: None,
                         group: Group::unknown(),
+                        told_by_stack: false,
                         time: QueueTime::default(),
                         first_seen: seen_at,
                         last_seen: seen_at,
                         moves: 0,
+                        migrations: None,
                         cpu: look.cpu,
+                        migrations_before: if self.from_zero {
+                            Some(0)
+                        } else {
+                            tasks::migrations(pid, look.tid)
+                        },
                         before: if self.from_zero {
                             QueueTime::default()
                         } else {
@@ -220,6 +243,7 @@ impl Observer {
                     continue;
                 };
                 if thread.made.is_none() {
+                    thread.told_by_stack |= process.seen.starts.contains_key(&thread.tid);
                     thread.made = self.made.get(&(pid, look.tid)).cloned();
                     thread.group = process.seen.group_of(thread.tid, thread.made.as_ref());
                 } else if changed {
@@ -278,8 +302,17 @@ impl Observer {
         let written = self.agent.as_ref().map(|agent| agent.written(0));
         let (duration, counters) = (now().saturating_sub(self.began), Counters::now());
         let living = self.living.values().map(|process| &process.seen);
+        let mut threads = self.threads.clone();
+        for (&(pid, tid), &index) in &self.at {
+            if let Some(thread) = threads.get_mut(index) {
+                let now = tasks::migrations(pid, tid);
+                thread.migrations = now
+                    .zip(thread.migrations_before)
+                    .map(|(now, before)| now.saturating_sub(before));
+            }
+        }
         let seen = Seen {
-            threads: self.threads.clone(),
+            threads,
             processes: self.ended.iter().chain(living).cloned().collect(),
             overlap: self.overlap.clone(),
             points: self.timeline.points().to_vec(),
@@ -318,18 +351,24 @@ impl Tally {
             sum += *time;
         }
         let per_time = |nanoseconds: u64| nanoseconds as f64 / duration.max(1) as f64;
+        // A name may be that of groups of two kinds.
+        let mut groups: BTreeMap<String, u32> = BTreeMap::new();
+        for (group, (runnable, _)) in &self.groups {
+            if *runnable > 0 {
+                *groups.entry(group.name.clone()).or_default() += runnable;
+            }
+        }
         Point {
             at: at as f64 * 1e-9,
             seconds: duration as f64 * 1e-9,
             runnable: self.groups.values().map(|(runnable, _)| runnable).sum(),
             running: per_time(sum.ran),
             waiting: per_time(sum.waited),
-            groups: self
-                .groups
+            groups_mean: groups
                 .iter()
-                .filter(|(_, (runnable, _))| *runnable > 0)
-                .map(|(group, (runnable, _))| (group.name.clone(), *runnable))
+                .map(|(name, count)| (name.clone(), f64::from(*count)))
                 .collect(),
+            groups,
         }
     }
 

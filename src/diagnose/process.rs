@@ -4,6 +4,7 @@
 //! anybody. So they are read again after 1, 2, 4, 8 ... looks, and whenever there are more threads than ever before.
 
 use super::agent::Made;
+use super::stacks;
 use super::target::Target;
 use super::tasks::Tasks;
 use super::who::{self, Group, GroupKind};
@@ -21,13 +22,15 @@ pub(super) struct ProcessUse {
     pub environment: BTreeMap<String, String>,
     /// Paths of the runtimes that it has loaded, by their file names.
     pub runtimes: BTreeSet<String>,
+    /// The files that threads began in, by what their stacks tell.
+    pub starts: BTreeMap<u32, String>,
     /// All CPUs that any of its threads may use, as the kernel lists them.
     pub cpus: BTreeSet<u32>,
 }
 
 impl ProcessUse {
-    /// Whose a thread is. Without a word from the agent a first thread is the program's, and any other one is that of the only
-    /// runtime that makes threads, if there is just one.
+    /// Whose a thread is. Without a word from the agent a first thread is the program's, and any other one belongs to where it
+    /// began, as its stack tells; where that cannot be read, to the only runtime that makes threads, if there is just one.
     pub fn group_of(&self, tid: u32, made: Option<&Made>) -> Group {
         match made {
             Some(Made {
@@ -41,6 +44,9 @@ impl ProcessUse {
             _ if tid == self.pid && self.executable.is_empty() => return Group::unknown(),
             _ if tid == self.pid => return Group::of_program(&self.executable),
             _ => {}
+        }
+        if let Some(start) = self.starts.get(&tid) {
+            return Group::of_file(start, &self.executable);
         }
         let mut pools = self
             .runtimes
@@ -111,6 +117,14 @@ impl Process {
     }
 }
 
+impl ProcessUse {
+    /// Asks the memory of the process where these threads began. What was known of threads that are not there any more goes, since
+    /// their numbers may be given again.
+    pub fn read_starts(&mut self, threads: &BTreeSet<u32>) {
+        self.starts = stacks::starts(self.pid, threads);
+    }
+}
+
 /// Whether a file is one of a runtime, by its name.
 pub(super) fn is_runtime(path: &str) -> bool {
     let name = who::file_name(path);
@@ -165,6 +179,8 @@ mod tests {
         assert_eq!(process.group_of(8, None).name, "libgomp");
         process.runtimes.insert("/lib/libopenblas.so.0".to_owned());
         assert_eq!(process.group_of(8, None).kind, GroupKind::Unknown);
+        process.starts.insert(8, "/lib/libgomp.so.1".to_owned());
+        assert_eq!(process.group_of(8, None).name, "libgomp");
         let made = Made {
             start: Some("/lib/libopenblas.so.0".to_owned()),
             ..Made::default()

@@ -133,7 +133,12 @@ pub struct Switches {
     pub involuntary: Option<u64>,
     /// A thread went to sleep.
     pub voluntary: Option<u64>,
-    /// How many looks found a thread on another CPU than before: at least so often threads moved.
+    /// How often threads moved from one CPU to another.
+    pub migrations: u64,
+    /// Whether the kernel counted that for every thread. If not, some threads' moves are only those that looks found, and the number
+    /// is a lower bound.
+    pub migrations_exact: bool,
+    /// How many looks found a thread on another CPU than before.
     pub moves_seen: u64,
 }
 

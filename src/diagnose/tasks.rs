@@ -157,6 +157,18 @@ fn look_at(tid: u32, files: &mut Files) -> Option<Look> {
     Some(look)
 }
 
+/// How often a thread has moved to another CPU, where the kernel tells.
+pub(super) fn migrations(pid: u32, tid: u32) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/task/{tid}/sched")).ok()?;
+    parse_migrations(&String::from_utf8_lossy(&text))
+}
+
+/// `se.nr_migrations      :      7` among others. The thread's name comes first, and may be anything.
+fn parse_migrations(text: &str) -> Option<u64> {
+    let line = text.lines().rfind(|line| line.contains("nr_migrations"))?;
+    line.rsplit_once(':')?.1.trim().parse().ok()
+}
+
 fn read_time(file: &File) -> Option<QueueTime> {
     let mut buffer = [0; 80];
     let length = file.read_at(&mut buffer, 0).ok()?;
@@ -198,6 +210,14 @@ mod tests {
         ] {
             assert_eq!(Stat::parse(line.as_bytes()), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn migrations_are_read_whatever_the_threads_name_is() {
+        let text = "nr_migrations : 9 (12, #threads: 1)\n-----\nse.exec_start : 1.5\nse.nr_migrations   :    7\nnr_switches : 3\n";
+        assert_eq!(parse_migrations(text), Some(7));
+        assert_eq!(parse_migrations("x (1, #threads: 1)\n---\n"), None);
+        assert_eq!(parse_migrations(""), None);
     }
 
     proptest::proptest! {

@@ -30,6 +30,8 @@ pub struct Point {
     pub waiting: f64,
     /// The runnable threads by group, in the look that found the most.
     pub groups: BTreeMap<String, u32>,
+    /// The runnable threads by group, on average over the looks, each of which counts for the time since the one before.
+    pub groups_mean: BTreeMap<String, f64>,
 }
 
 impl Point {
@@ -45,6 +47,12 @@ impl Point {
         };
         let running = mean(self.running, next.running);
         let waiting = mean(self.waiting, next.waiting);
+        let mut groups_mean = BTreeMap::new();
+        let names = self.groups_mean.keys().chain(next.groups_mean.keys());
+        for name in names {
+            let of = |point: &Point| point.groups_mean.get(name).copied().unwrap_or(0.0);
+            groups_mean.insert(name.clone(), mean(of(&self), of(&next)));
+        }
         let (at, larger) = (
             self.at,
             if next.runnable > self.runnable {
@@ -60,6 +68,7 @@ impl Point {
             running,
             waiting,
             groups: larger.groups,
+            groups_mean,
         }
     }
 }
@@ -126,6 +135,7 @@ mod tests {
                     running: 2.0,
                     waiting: f64::from(index % 2),
                     groups: BTreeMap::new(),
+                    groups_mean: BTreeMap::from([(format!("g{}", index % 3), 1.0)]),
                 });
             }
             let points = timeline.points();
@@ -134,6 +144,8 @@ mod tests {
             assert_eq!(sum(|point| point.seconds), f64::from(count));
             let waited = sum(|point| point.seconds * point.waiting);
             assert!((waited - f64::from(count / 2)).abs() < 1e-6, "{waited}");
+            let threads = sum(|point| point.seconds * point.groups_mean.values().sum::<f64>());
+            assert!((threads - f64::from(count)).abs() < 1e-6, "{threads}");
             if count > 0 {
                 assert_eq!(points.iter().map(|point| point.runnable).max(), Some(77));
             }

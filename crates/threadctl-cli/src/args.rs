@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{backends, cores, demo, doctor, env, explain, generate, info, run, tune, watch};
+use crate::cmd::{
+    backends, cores, demo, doctor, env, explain, generate, info, plot, run, tune, watch,
+};
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
 #[derive(Debug, Parser)]
@@ -29,6 +31,7 @@ pub(crate) enum Command {
     Backends(backends::args::BackendsArgs),
     Env(env::args::EnvArgs),
     Run(run::args::RunArgs),
+    Plot(plot::PlotArgs),
     Watch(watch::WatchArgs),
     Explain(explain::ExplainArgs),
     Doctor(doctor::DoctorArgs),

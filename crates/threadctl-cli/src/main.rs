@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod out;
+mod plot;
 
 use std::process::ExitCode;
 

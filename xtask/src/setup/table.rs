@@ -133,6 +133,7 @@ pub const PACKAGES: &[Package] = &[
     apt("openmpi-bin"),
     apt("fish"),
     apt("time"),
+    apt("chromium"),
     wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
     wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
     wheel("mkl", "2026.2.0", MKL),
@@ -294,6 +295,11 @@ pub const LIBRARIES: &[Library] = &[
     test("fish", "fish", Find::Suffix("/bin/fish")),
     // Measures a command beside `threadctl run`.
     test("time", "time", Find::Suffix("/bin/time")),
+    // Shows the pages that `threadctl run --plot` draws.
+    Library {
+        dropped: Some("Ubuntu has no package of Chromium, only a snap"),
+        ..test("chromium", "chromium", Find::Suffix("/usr/bin/chromium"))
+    },
     // Counts cores beside threadctl.
     Library {
         purpose: Purpose::Bench,

@@ -9,6 +9,7 @@ pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod info;
+pub(crate) mod plot;
 pub(crate) mod run;
 mod special;
 pub(crate) mod tune;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => generate::completions(&args),

@@ -1,4 +1,4 @@
-//! `threadctl run`: the command's status and its terminal (`status`), the document (`document`), and whose threads they
+//! `threadctl run`: the command's status (`status`), its terminal (`terminal`), what makes it hard to look at (`survives`), the document (`document`), and whose threads they
 //! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`);
 //! `threadctl watch` (`watch`) and `threadctl doctor` (`doctor`).
 #![allow(
@@ -15,6 +15,8 @@ mod document;
 mod programs;
 mod schema;
 mod status;
+mod survives;
+mod terminal;
 mod watch;
 mod whose;
 

@@ -130,7 +130,7 @@ fn the_real_openmp_runtime_is_told_from_the_program() {
 }
 
 #[test]
-fn without_the_agent_it_is_a_guess() {
+fn without_the_agent_every_thread_is_a_guess() {
     let folder = tempfile::tempdir().unwrap();
     let program = makers(folder.path());
     let document = document_of(&["--no-agent"], &[], &[&program, "-", "3", "50"]);
@@ -144,6 +144,127 @@ fn without_the_agent_it_is_a_guess() {
     // Threads that no look found are not there at all, so only what is there can be guessed.
     let seen = document["processes"][0]["threads"].as_u64().unwrap();
     assert_eq!(guessed + 1, seen);
+}
+
+/// What is in the report when stacks were read, which works on this architecture and C library.
+const BY_STACKS: &str = "by where their stacks say that they began";
+
+fn notes(document: &Value) -> String {
+    document["notes"].to_string()
+}
+
+#[test]
+fn without_the_agent_stacks_tell_whose_the_threads_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    // Two pools and a library that is none: by the loaded files alone nobody could tell.
+    let made = [
+        ("libscipy_openblas64_-0123abcd.so", "libopenblas", 4),
+        ("libgomp-a34b.so.1.0.0", "libgomp", 3),
+        ("libsomething.so.3", "libsomething", 5),
+    ];
+    let mut arguments = vec![program, "-".to_owned(), "2".to_owned(), "100".to_owned()];
+    for (file, _, count) in made {
+        arguments.extend([
+            maker(folder.path(), file),
+            count.to_string(),
+            "100".to_owned(),
+        ]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let document = document_of(&["--no-agent"], &[], &arguments);
+    for (_, name, count) in made {
+        let seen = threads(&document, name);
+        // Looks may come late on a busy machine; what they find must be right.
+        assert!((1..=count).contains(&seen), "{name}: {seen} of {count}");
+        assert_eq!(
+            group(&document, name)["guessed"],
+            seen,
+            "it says that it is a guess"
+        );
+    }
+    assert!(
+        (2..=3).contains(&threads(&document, "makers")),
+        "{document:#}"
+    );
+    assert_eq!(
+        document["who"].as_array().unwrap().len(),
+        made.len() + 1,
+        "{:#}",
+        document["who"]
+    );
+    assert!(notes(&document).contains(BY_STACKS), "{}", notes(&document));
+}
+
+#[test]
+fn migrations_are_the_kernels_count_with_the_agent_and_a_lower_bound_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = makers(folder.path());
+    let counted = document_of(&[], &[], &[&program, "-", "20", "20"]);
+    let kernel_tells = Path::new("/proc/self/sched").exists();
+    assert_eq!(
+        counted["switches"]["migrations_exact"], kernel_tells,
+        "{:#}",
+        counted["switches"]
+    );
+    let migrations = |document: &Value| document["switches"]["migrations"].as_u64().unwrap();
+    let moves = |document: &Value| document["switches"]["moves_seen"].as_u64().unwrap();
+    assert!(
+        migrations(&counted) >= moves(&counted),
+        "{:#}",
+        counted["switches"]
+    );
+    let seen = document_of(&["--no-agent"], &[], &[&program, "-", "20", "20"]);
+    assert_eq!(seen["switches"]["migrations_exact"], false);
+    assert_eq!(migrations(&seen), moves(&seen));
+}
+
+#[test]
+fn a_migration_that_no_look_can_see_is_counted() {
+    if !Path::new("/proc/self/sched").exists() {
+        let document = document_of(&[], &[], &["true"]);
+        assert_eq!(document["switches"]["migrations_exact"], false);
+        return;
+    }
+    // Back and forth between two CPUs, more often than there are looks.
+    let document = document_of(
+        &["--interval", "60000"],
+        &[],
+        &[
+            "python3",
+            "-c",
+            "import os\nall = sorted(os.sched_getaffinity(0))\nfor at in range(200): os.sched_setaffinity(0, {all[at % len(all)]})",
+        ],
+    );
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    if cpus > 1 {
+        assert!(
+            document["switches"]["migrations"].as_u64().unwrap() >= 190,
+            "{:#}",
+            document["switches"]
+        );
+    }
+}
+
+#[test]
+fn a_statically_linked_program_says_where_its_threads_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("four.c");
+    std::fs::write(
+        &source,
+        "int make(int count, long each);\nint main(void) { return make(4, 200); }\n",
+    )
+    .unwrap();
+    let program = folder.path().join("four");
+    compile(
+        &[source.to_str().unwrap(), "maker.c"],
+        &program,
+        &["-static"],
+    );
+    let document = document_of(&[], &[], &[program.to_str().unwrap()]);
+    assert_eq!(threads(&document, "four"), 5, "{document:#}");
+    assert_eq!(group(&document, "four")["guessed"], 4);
+    assert!(notes(&document).contains(BY_STACKS), "{}", notes(&document));
 }
 
 #[test]

@@ -7,12 +7,15 @@ use std::time::Duration;
 use clap::Args;
 use threadctl::{Limits, Workers};
 
+use crate::plot::Target;
+
 const EXAMPLES: &str = "\
 Examples:
   threadctl run -- python job.py                  do its threads fight for cores, whose, and what does it cost?
   threadctl run --limit blas=1 -- python job.py   the same with one thread in each call into BLAS
   threadctl run --jobs 4 -- ./job                 as one of four jobs on this machine (see threadctl env)
   threadctl run --json --report run.json -- ./job
+  threadctl run --plot run.html -- ./job          a page with a picture of its threads over time
   threadctl run --quiet --fail-over 10 -- ./job   for CI: exit code 1 if more than 10 % of thread time is waiting
 
 The report comes on standard error, or in the file of --report, when the command has ended; its input, output and
@@ -39,6 +42,11 @@ pub(crate) struct RunArgs {
     /// Write the report as one versioned JSON document (threadctl.run/1).
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Draw runnable threads over time, by whose they are, and what they waited for a core: as SVG, PNG, or one HTML page with
+    /// the report in it.
+    #[arg(long, value_name = "FILE.svg|png|html")]
+    pub(crate) plot: Option<Target>,
 
     /// Write no report on standard error.
     #[arg(long, short)]

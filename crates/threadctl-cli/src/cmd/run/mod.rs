@@ -20,6 +20,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeVal;
 use threadctl::diagnose::{AgentFile, Finding, Observer, Report, Totals, findings};
 
+use crate::plot::{Picture, Target};
 use crate::{Verdict, out};
 use agent::Agent;
 use args::RunArgs;
@@ -102,6 +103,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     if let Err(error) = deliver(args, file, &outcome) {
         out::complain(&format!("{error:#}"));
     }
+    if let Some(target) = &args.plot
+        && let Err(error) = draw(target, &outcome)
+    {
+        out::complain(&format!("{error:#}"));
+    }
     let exceeds = args.fail_over.is_some_and(|most| loss(&report) > most);
     if exceeds && end == End::Exited(0) {
         out::complain(&format!(
@@ -162,6 +168,29 @@ struct Outcome<'a> {
     findings: &'a [Finding],
 }
 
+impl Outcome<'_> {
+    fn document(&self) -> Document<'_> {
+        Document {
+            schema: SCHEMA,
+            threadctl: env!("CARGO_PKG_VERSION"),
+            command: self.command,
+            status: self.end.code(),
+            signal: match self.end {
+                End::Exited(_) => None,
+                End::Killed(signal) => Some(signal),
+            },
+            loss_percent: loss(self.report),
+            findings: self.findings,
+            report: self.report,
+        }
+    }
+}
+
+/// Draws the picture, of the document alone.
+fn draw(target: &Target, outcome: &Outcome<'_>) -> Result<()> {
+    target.draw(&Picture::of(serde_json::to_value(outcome.document())?)?)
+}
+
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
@@ -178,19 +207,7 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
         return Ok(());
     }
     let mut text = if args.json {
-        serde_json::to_string_pretty(&Document {
-            schema: SCHEMA,
-            threadctl: env!("CARGO_PKG_VERSION"),
-            command: outcome.command,
-            status: outcome.end.code(),
-            signal: match outcome.end {
-                End::Exited(_) => None,
-                End::Killed(signal) => Some(signal),
-            },
-            loss_percent: loss(outcome.report),
-            findings: outcome.findings,
-            report: outcome.report,
-        })?
+        serde_json::to_string_pretty(&outcome.document())?
     } else {
         let ended = match outcome.end {
             End::Exited(code) => format!("ended with status {code}"),

@@ -63,10 +63,21 @@ fn write_report(
     line(
         "context switches",
         format!(
-            "{} involuntary, {} voluntary; {} moves between CPUs seen",
+            "{} involuntary, {} voluntary",
             count(report.switches.involuntary),
             count(report.switches.voluntary),
-            report.switches.moves_seen
+        ),
+    )?;
+    let least = if report.switches.migrations_exact {
+        ""
+    } else {
+        "at least "
+    };
+    line(
+        "migrations",
+        format!(
+            "{least}{} moves of a thread to another CPU",
+            report.switches.migrations
         ),
     )?;
     if let Some(pressure) = report.cpu_pressure {

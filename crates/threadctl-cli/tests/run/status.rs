@@ -188,3 +188,61 @@ fn limits_and_shares_are_the_commands_environment() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn dispatch_preloads_a_library_that_is_there_and_says_where_it_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let source = |name: &str, text: &str| {
+        std::fs::write(path(name), text).unwrap();
+        path(name).to_str().unwrap().to_owned()
+    };
+    let says = "#include <unistd.h>\n__attribute__((constructor)) static void says(void) { if (write(1, \"loaded \", 7) < 0) _exit(99); }\n";
+    let library = super::compile(
+        &[&source("library.c", says)],
+        &path("library.so"),
+        &["-shared", "-fPIC"],
+    );
+    let run = |library: &std::path::Path, command: &std::path::Path| {
+        let mut run = threadctl(&["--quiet", "--dispatch", "--"]);
+        run.arg(command)
+            .env("THREADCTL_PRELOAD", library)
+            .output()
+            .unwrap()
+    };
+    let output = run(&library, "true".as_ref());
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(0), b"loaded ".as_slice()),
+        "{}",
+        stderr(&output)
+    );
+
+    let output = run(&path("missing.so"), "true".as_ref());
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(2), b"".as_slice())
+    );
+    assert!(
+        stderr(&output).contains("missing.so")
+            && stderr(&output).contains("libthreadctl_preload.so"),
+        "{}",
+        stderr(&output)
+    );
+
+    let static_program = super::compile(
+        &[&source("four.c", "int main(void) { return 4; }\n")],
+        &path("four"),
+        &["-static"],
+    );
+    let output = run(&library, &static_program);
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(4), b"".as_slice())
+    );
+    assert!(
+        stderr(&output).contains("four is statically linked"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -75,9 +75,10 @@ fn a_key_stops_the_command_and_the_shell_continues_it() {
 #[test]
 fn an_interrupt_reaches_the_command_once_and_its_answer_counts() {
     let mut shell = shell();
-    let script = "n=0; trap \"n=\\$((n+1))\" INT; echo rea''dy; while [ $n = 0 ]; do sleep 0.01; done; sleep 0.2; echo told-$n-times; exit 7";
-    std::fs::write(script_file(&shell), script).unwrap();
-    let file = script_file(&shell);
+    let script = "n=0; trap 'n=$((n+1))' INT; echo rea''dy; while [ $n = 0 ]; do sleep 0.01; done; sleep 0.2; echo told-$n-times; exit 7";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("count.sh");
+    std::fs::write(&file, script).unwrap();
     expect(
         &mut shell,
         &quietly(&format!("sh {}", file.display())),
@@ -87,13 +88,6 @@ fn an_interrupt_reaches_the_command_once_and_its_answer_counts() {
     shell.exp_string("told-1-times").unwrap();
     shell.wait_for_prompt().unwrap();
     expect(&mut shell, "echo status-$?", "status-7");
-    std::fs::remove_file(file).unwrap();
-}
-
-/// A file of this shell's.
-fn script_file(shell: &PtyReplSession) -> std::path::PathBuf {
-    let pid = shell.process().child_pid;
-    std::env::temp_dir().join(format!("threadctl-terminal-{pid}.sh"))
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,8 +11,7 @@ use rustix::fs::{MemfdFlags, StatVfsMountFlags};
 use tempfile::TempDir;
 use threadctl::diagnose::AgentFile;
 
-/// What the loader takes libraries from.
-const PRELOAD: &str = "LD_PRELOAD";
+use super::preload;
 
 /// The agent's library, as long as it is needed.
 #[derive(Debug)]
@@ -28,12 +26,7 @@ impl Agent {
     /// Writes the library to a file, and has `command` load it and write to `records`.
     pub(super) fn set_up(command: &mut Command, records: &AgentFile) -> Result<Self> {
         let agent = Self::in_folder().map_or_else(Self::in_memory, Ok)?;
-        let mut preload = agent.path().into_os_string();
-        if let Some(others) = std::env::var_os(PRELOAD).filter(|others| !others.is_empty()) {
-            preload.push(":");
-            preload.push(others);
-        }
-        command.env(PRELOAD, preload);
+        preload::add(command, &agent.path());
         command.env(AgentFile::VARIABLE, records.path());
         Ok(agent)
     }
@@ -43,9 +36,7 @@ impl Agent {
             .prefix("threadctl-")
             .tempdir()
             .ok()?;
-        // The loader splits the variable at these, and nothing can quote them.
-        let splits = |byte: &u8| matches!(byte, b':' | b' ' | b'\t' | b'\n');
-        if !folder.path().is_absolute() || folder.path().as_os_str().as_bytes().iter().any(splits) {
+        if !preload::can_be_named(folder.path()) {
             return None;
         }
         let mount = rustix::fs::statvfs(folder.path()).ok()?;

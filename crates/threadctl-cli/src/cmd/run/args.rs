@@ -69,7 +69,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub(crate) jobs: Option<Workers<'static>>,
 
-    /// Preload nothing: for programs that do not bear it (built with a sanitizer, for instance). Whose the threads are is
+    /// Share the command's BLAS and LAPACK calls between the cores: preloads libthreadctl_preload.so, which lies beside threadctl or
+    /// in ../lib, or is named by THREADCTL_PRELOAD. Not in programs that are statically linked or set-uid.
+    #[arg(long)]
+    pub(crate) dispatch: bool,
+
+    /// Preload no agent: for programs that do not bear it (built with a sanitizer, for instance). Whose the threads are is
     /// then guessed.
     #[arg(long)]
     pub(crate) no_agent: bool,

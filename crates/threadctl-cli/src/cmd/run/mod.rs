@@ -7,6 +7,7 @@ mod agent;
 pub(crate) mod args;
 mod child;
 mod json;
+mod preload;
 mod settings;
 pub(crate) mod text;
 
@@ -52,6 +53,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
         out::complain(&format!("note: {note}"));
     }
     command.envs(settings.variables);
+    if args.dispatch {
+        preload::add(&mut command, &preload::library()?);
+        if let Some(why) = preload::refuses(program) {
+            out::complain(&format!("note: --dispatch has no effect: {why}"));
+        }
+    }
     // A file that cannot be written is found now, and not when an hour of work has ended.
     let file = args.report.as_ref().map(|path| {
         File::create(path)

@@ -100,7 +100,9 @@ impl Memory<'_> {
     /// Descriptors between two addresses.
     fn search(&self, from: u64, to: u64, found: &mut VecDeque<u64>) {
         let aligned = descriptor::ALIGNED as u64;
-        let from = from.next_multiple_of(aligned);
+        let Some(from) = from.checked_next_multiple_of(aligned) else {
+            return;
+        };
         let Some(bytes) = to
             .checked_sub(from)
             .and_then(|length| self.bytes(from, length))

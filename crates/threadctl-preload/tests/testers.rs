@@ -1,4 +1,4 @@
-//! The testers of the reference libraries over the preload library: the same verdicts as without it, also with calls cut into the
+//! The testers of the reference libraries, and numpy's tests of its linear algebra, over the preload library: the same verdicts as without it, also with calls cut into the
 //! smallest tiles that there can be.
 #![allow(
     clippy::unwrap_used,
@@ -208,4 +208,41 @@ fn lapack_eigenvalues() {
         ["\n7  ", "\n7  "],
         3,
     );
+}
+
+/// What pytest says of numpy's tests of linear algebra: `N passed, M skipped ...`, without the time.
+fn numpy_linalg(small: bool) -> String {
+    let packages = library("python-packages");
+    let mut command = program(library("python"));
+    let search = std::env::join_paths([&packages, &library("pytest-packages")]).unwrap();
+    command.env("PYTHONPATH", search);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+    // Its configuration asks for what these tests do not need.
+    command.arg("--noconftest");
+    // Long, and not about results.
+    command.args(["-k", "not test_openblas_threading and not TestCond"]);
+    command.arg(packages.join("numpy/linalg/tests"));
+    let output = if small {
+        command.env("THREADCTL_TILES", "small");
+        let (output, counts) = run_preloaded(&mut command);
+        // It has tests that run in processes of their own.
+        let largest = counts.iter().map(|counts| counts.values().sum::<u64>());
+        assert!(largest.max() > Some(10_000), "{counts:?}");
+        output
+    } else {
+        run(&mut command)
+    };
+    assert!(output.status.success(), "{}", text(&output));
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = lines.lines().last().unwrap_or_default();
+    last.split(" in ").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn linear_algebra_of_numpy() {
+    let expected = numpy_linalg(false);
+    let passed: u32 = expected.split(' ').next().unwrap().parse().unwrap();
+    assert!(passed > 400, "{expected}");
+    assert_eq!(numpy_linalg(true), expected);
 }

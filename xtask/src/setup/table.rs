@@ -83,6 +83,7 @@ pub struct Library {
 
 const MKL: &str = "mkl";
 const PYTHON: &str = "python";
+const PYTEST: &str = "pytest";
 
 const fn apt(name: &'static str) -> Package {
     Package {
@@ -143,6 +144,11 @@ pub const PACKAGES: &[Package] = &[
     python_wheel("scipy", "1.17.1"),
     wheel("threadpoolctl", "3.8.0", PYTHON),
     wheel("joblib", "1.6.0", "joblib"),
+    wheel("pytest", "9.2.0", PYTEST),
+    wheel("iniconfig", "2.3.1", PYTEST),
+    wheel("packaging", "26.3", PYTEST),
+    wheel("pluggy", "1.7.0", PYTEST),
+    wheel("pygments", "2.21.0", PYTEST),
 ];
 
 const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
@@ -282,8 +288,23 @@ pub const LIBRARIES: &[Library] = &[
         "python3-sklearn",
         Find::Suffix("/dist-packages/sklearn/__init__.py"),
     ),
-    test("rscript", "r-base-core", Find::Suffix("/bin/Rscript")),
+    test("rscript", "r-base-core", Find::Suffix("/usr/bin/Rscript")),
     test("octave", "octave", Find::Suffix("/bin/octave-cli")),
+    // Runs numpy's own tests; the others are what it needs.
+    test("pytest", "pytest", Find::Path("pytest/__init__.py")),
+    test("pytest-packages", "pytest", Find::Path("")),
+    test(
+        "iniconfig",
+        "iniconfig",
+        Find::Path("iniconfig/__init__.py"),
+    ),
+    test(
+        "packaging",
+        "packaging",
+        Find::Path("packaging/__init__.py"),
+    ),
+    test("pluggy", "pluggy", Find::Path("pluggy/__init__.py")),
+    test("pygments", "pygments", Find::Path("pygments/__init__.py")),
     // The testers of the reference libraries, which lie in one folder each.
     test("blas-test", "libblas-test", Find::Suffix("/blas/xblat3d")),
     test(

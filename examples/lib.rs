@@ -9,3 +9,4 @@ pub mod cookbook;
 pub mod jobs;
 pub mod loops;
 pub mod neighbours;
+pub mod workers;

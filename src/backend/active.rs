@@ -69,6 +69,7 @@ fn publish(backend: Backend) {
     tracing::info!(%backend, "the backend of BLAS and LAPACK");
     ACTIVE.store(std::ptr::from_ref(backend.0).cast_mut(), Ordering::SeqCst);
     GENERATION.fetch_add(1, Ordering::SeqCst);
+    super::covered::direct::renew();
     super::supply::empty_slots();
     // Last, for its routines find the backend through ACTIVE.
     backend.bind();

@@ -25,6 +25,7 @@ mod own;
 pub mod supply;
 
 use crate::dispatch::Blas;
+use crate::dispatch::forward::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use std::ffi::c_void;
 use std::fmt;
@@ -50,6 +51,8 @@ struct Inner {
     choice: Choice,
     layers: Vec<Layer>,
     blas: Blas,
+    /// What its own threads need while a routine runs that dispatch does not cover.
+    watch: Option<Watch>,
 }
 
 /// The backend that calls go to now; the first call of this, or of a routine, finds one.
@@ -116,6 +119,7 @@ impl Backend {
         let inner = Inner {
             choice: choice.clone(),
             layers,
+            watch: blas.watch(),
             blas,
         };
         Ok(Backend(Box::leak(Box::new(inner))))

@@ -6,9 +6,10 @@
 use super::active::{active, current, generation};
 pub use super::own::{Own, own_symbols};
 use super::{Backend, covered};
+use crate::dispatch::forward::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The slots of one face.
@@ -67,15 +68,100 @@ pub fn register(slots: Slots, on_failure: fn(&Error) -> !) {
 /// assert!(fill(slots, 0, "no_such_routine_", false).is_err());
 /// ```
 pub fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()> {
+    filled(slots, slot, name, wide, |_, address| address)
+}
+
+/// Fills a slot as [`fill`] does, for a face that can carry calls: where those of `name` must not simply jump, since the
+/// backend's own threads have to be watched meanwhile, `carried` is what the slot gets, and `carry` is set before to what
+/// the code at `carried` is to run.
+///
+/// # Errors
+/// As for [`fill`].
+///
+/// ```
+/// use std::sync::atomic::AtomicPtr;
+/// use threadctl::backend::supply::{Slots, fill_or_carry};
+/// static SLOT: [AtomicPtr<()>; 1] = [AtomicPtr::new(std::ptr::null_mut())];
+/// let slots = Slots { slots: &SLOT, empty: std::ptr::null_mut() };
+/// let carry = AtomicPtr::new(std::ptr::null_mut());
+/// assert!(fill_or_carry(slots, 0, "no_such_routine_", false, &carry, std::ptr::null_mut()).is_err());
+/// ```
+pub fn fill_or_carry(
+    slots: Slots,
+    slot: usize,
+    name: &str,
+    wide: bool,
+    carry: &AtomicPtr<Carried>,
+    carried: *mut (),
+) -> Result<*mut ()> {
+    filled(slots, slot, name, wide, |backend, address| {
+        let (Some(watch), false) = (&backend.0.watch, has_no_threads(name)) else {
+            return address;
+        };
+        // For good, as the backend; there are as many as routines are found, once more after each switch.
+        let new = Box::leak(Box::new(Carried {
+            backend,
+            watch,
+            address,
+            work: AtomicU64::new(0),
+        }));
+        carry.store(new, Ordering::SeqCst);
+        carried
+    })
+}
+
+/// A routine of a backend whose own threads have to be watched while it runs.
+#[derive(Debug)]
+pub struct Carried {
+    backend: Backend,
+    watch: &'static Watch,
+    address: *mut (),
+    /// What the last call took; see [`Blas::forwarded`](crate::dispatch::Blas).
+    work: AtomicU64,
+}
+
+// SAFETY: the address of code; the rest is shared by all threads.
+unsafe impl Sync for Carried {}
+
+impl Carried {
+    /// Has `call` call the routine, which is at the address that it is given, once and on this thread.
+    ///
+    /// ```
+    /// let run = |carried: &threadctl::backend::supply::Carried| carried.run(|address| assert!(!address.is_null()));
+    /// # let _ = run;
+    /// ```
+    pub fn run(&self, call: impl FnOnce(*mut ())) {
+        let address = self.address;
+        self.backend
+            .blas()
+            .forwarded(self.watch, &self.work, || call(address));
+    }
+}
+
+/// Whether no library has threads for a routine: functions of a few numbers, which are called from inner loops.
+fn has_no_threads(name: &str) -> bool {
+    const SMALL: &[&str] = &[
+        "lamch_", "lapy2_", "lapy3_", "ladiv_", "rotg_", "rotmg_", "lartg_", "lartgp_",
+    ];
+    const OTHER: &[&str] = &["lsame_", "ilaenv_", "ieeeck_", "iparmq_", "ilaver_"];
+    OTHER.contains(&name) || name.get(1..).is_some_and(|rest| SMALL.contains(&rest))
+}
+
+fn filled(
+    slots: Slots,
+    slot: usize,
+    name: &str,
+    wide: bool,
+    forwarded: impl FnOnce(Backend, *mut ()) -> *mut (),
+) -> Result<*mut ()> {
     let backend = current()?;
     let before = generation();
     // Asked again, for it may have changed before the generation was read.
     let backend = active().unwrap_or(backend);
     let address = covered::entry(name, wide)
         .or_else(|| {
-            backend
-                .routine(name, wide)
-                .map(|address| address.as_ptr().cast())
+            let address = backend.routine(name, wide)?.as_ptr().cast();
+            Some(forwarded(backend, address))
         })
         .ok_or_else(|| missing(backend, name, wide))?;
     if let Some(slot) = slots.slots.get(slot) {
@@ -96,6 +182,7 @@ pub fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()
 /// ```
 pub fn count_calls(on: bool) {
     covered::count::switch(on);
+    covered::direct::renew();
 }
 
 /// How often each routine was called since counting began, by its name.
@@ -135,14 +222,15 @@ pub(super) fn missing(backend: Backend, name: &str, wide: bool) -> Error {
     } else {
         format!("it has no {name}")
     };
-    let package = match name {
-        _ if name.starts_with("LAPACKE_") => "liblapacke",
-        _ if name.starts_with("cblas_") => "libopenblas0-pthread or libblas3",
-        _ => "libopenblas0-pthread or liblapack3",
-    };
-    let add = match name {
-        _ if name.starts_with("LAPACKE_") => "liblapacke.so.3",
-        _ => "liblapack.so.3",
+    let c_interface = name.starts_with("LAPACKE_");
+    let (package, add) = match (c_interface, wide) {
+        (true, false) => ("liblapacke", "liblapacke.so.3"),
+        (true, true) => ("liblapacke64", "liblapacke64.so.3"),
+        (false, true) => ("libopenblas64-0-pthread", "libopenblas64.so.0"),
+        (false, false) if name.starts_with("cblas_") => {
+            ("libopenblas0-pthread or libblas3", "libblas.so.3")
+        }
+        (false, false) => ("libopenblas0-pthread or liblapack3", "liblapack.so.3"),
     };
     Error::new(
         ErrorKind::Unsupported,

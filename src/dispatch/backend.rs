@@ -10,7 +10,7 @@ use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
+use crate::limit::{Identity, Limits, Outcome, Plan, ProcessGuard, ThreadGuard, identity, most};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
 use crate::sys::blas::{Element, Kernels, Naming, wide_integers};
 use crate::sys::lapack::Lapack;
@@ -18,6 +18,7 @@ use crate::sys::library::Library;
 use num_complex::Complex;
 use std::cell::Cell;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -388,6 +389,20 @@ impl Blas {
         Blas(Arc::clone(&self.0), Arc::new(least))
     }
 
+    pub(super) fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    /// Whether its calls are cut: not where it is opened to be left as it is.
+    pub(super) fn cuts(&self) -> bool {
+        self.0.cut
+    }
+
+    /// Whether it can be held at one thread by the thread that calls, and not for the process.
+    pub(super) fn held_by_thread(&self) -> bool {
+        matches!(self.0.hold, Hold::Thread(_))
+    }
+
     pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {
         T::kernels(&self.0.tables)
     }
@@ -435,7 +450,7 @@ impl Blas {
 
     /// Whether calls that are too small for threads of most libraries go without [`held`](Blas::held).
     #[inline]
-    pub(super) fn tiny_is_free(&self) -> bool {
+    pub(crate) fn tiny_is_free(&self) -> bool {
         self.0.tiny_is_free
     }
 
@@ -457,6 +472,23 @@ impl Blas {
             _alone: alone,
             _narrow: narrow,
         }
+    }
+
+    /// The most cores that a call of this thread may use, by the limits that are alive.
+    #[inline]
+    pub(super) fn most(&self) -> Option<NonZeroUsize> {
+        let inner = &*self.0;
+        let most = most(|| match &inner.runtime {
+            Some(runtime) => identity(runtime),
+            // One that has no threads of its own, and no row in the catalog.
+            None => Identity {
+                user_api: "blas",
+                internal_api: inner.name.words()[0],
+                prefix: "",
+                filepath: inner.library.path(),
+            },
+        })?;
+        NonZeroUsize::new(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// The error for integers that the library's cannot hold.
@@ -493,7 +525,7 @@ impl Hold {
 
     fn of(runtime: &Runtime) -> Result<Self> {
         let only = runtimes().select(|other| other.filepath() == runtime.filepath());
-        let plan = Limits::new().all(1).plan(&only)?;
+        let plan = Limits::new().all(1).kernels().plan(&only)?;
         let guard = plan.limit_process()?;
         if guard.outcomes().iter().all(Outcome::is_honoured) {
             return Ok(Hold::Process {

@@ -4,6 +4,7 @@
 
 mod backend;
 mod check;
+pub(crate) mod forward;
 mod grid;
 pub mod lapack;
 mod level1;
@@ -23,6 +24,7 @@ mod wedge;
 mod workspace;
 
 pub use backend::Blas;
+pub(crate) use policy::vector::Routine as VectorRoutine;
 pub use region::{Pool, Region, region, region_in};
 pub use scalar::Scalar;
 pub use share::{share, simulate_cores, width};

@@ -123,7 +123,7 @@ pub fn region_in(pool: &ThreadPool) -> Result<Region<'_>> {
 impl<'pool> Region<'pool> {
     fn begin(pool: Option<&'pool ThreadPool>) -> Result<Self> {
         let blas = runtimes().select(|runtime| runtime.user_api() == "blas");
-        let all = Limits::new().all(1);
+        let all = Limits::new().all(1).kernels();
         let process = all.plan(&blas)?.limit_process()?;
         let left: Vec<_> = process
             .outcomes()

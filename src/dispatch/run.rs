@@ -70,6 +70,13 @@ impl Blas {
         })?
     }
 
+    /// Runs tiles of the caller's own as a call of this library, under the limits on it: to see how many threads such a call
+    /// has. Not for programs.
+    #[doc(hidden)]
+    pub fn simulate_call<F: Fn(usize) + Sync>(&self, count: usize, tile: F) {
+        self.tiles(count, &tile);
+    }
+
     /// Runs the tiles, each held at one thread.
     pub(super) fn tiles(&self, count: usize, tile: &(dyn Fn(usize) + Sync)) {
         self.tiles_of(Size::Large, count, tile);
@@ -77,7 +84,7 @@ impl Blas {
 
     /// The same for a call of that size.
     pub(super) fn tiles_of(&self, size: Size, count: usize, tile: &(dyn Fn(usize) + Sync)) {
-        share_kernels(count, size == Size::Brief, &|index| {
+        share_kernels(count, size == Size::Brief, self.most(), &|index| {
             let _held = self.held();
             tile(index);
         });

@@ -9,6 +9,7 @@
 use super::outcome::{Held, Outcome};
 use super::plan::{self, Decision, Hold, Identity, Means, Reach, Scope};
 use super::select::{Limits, Request, Selector};
+use super::shared;
 use super::target::{ProcessTarget, ThreadTarget};
 use super::thread;
 use crate::error::{Error, ErrorKind, Result};
@@ -43,6 +44,8 @@ struct Inner {
     /// Those of them that strict mode does not forgive.
     missing: Vec<String>,
     strict: bool,
+    /// For calls that dispatch shares, if these limits are for them too.
+    shared: Option<Arc<[Request]>>,
 }
 
 /// What a plan does in one scope.
@@ -95,6 +98,7 @@ impl Plan {
             unmatched: unmatched.iter().map(name).collect(),
             strict: limits.strict,
             runtimes: chosen,
+            shared: (!limits.kernels).then(|| requests.into()),
         };
         tracing::debug!(
             limits = %limits,
@@ -170,6 +174,7 @@ impl Plan {
             plan: Arc::clone(&self.0),
             scope,
             held: SmallVec::new(),
+            shares: false,
             outcomes: OnceLock::new(),
         };
         for (limit, through) in &side.holds {
@@ -178,11 +183,18 @@ impl Plan {
         if plan.strict && !plan.all_hold(side, &guard.held) {
             return Err(plan.not_honoured(scope, &guard.held));
         }
+        if let Some(requests) = &plan.shared {
+            match scope {
+                Scope::Process => shared::begin(requests),
+                Scope::Thread => shared::begin_here(requests),
+            }
+            guard.shares = true;
+        }
         Ok(guard)
     }
 }
 
-fn identity(runtime: &Runtime) -> Identity<'_> {
+pub(crate) fn identity(runtime: &Runtime) -> Identity<'_> {
     Identity {
         user_api: runtime.user_api(),
         internal_api: runtime.internal_api(),
@@ -308,6 +320,8 @@ struct Guard {
     scope: Scope,
     /// What the holds of the plan's side got, in their order; shorter while the guard is being made.
     held: SmallVec<[Held; 4]>,
+    /// It is among those that dispatch asks for.
+    shares: bool,
     outcomes: OnceLock<Vec<Outcome>>,
 }
 
@@ -338,6 +352,12 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if let (true, Some(requests)) = (self.shares, &self.plan.shared) {
+            match self.scope {
+                Scope::Process => shared::end(requests),
+                Scope::Thread => shared::end_here(requests),
+            }
+        }
         let holds = &self.plan.side(self.scope).holds;
         for (limit, through) in holds[..self.held.len()].iter().rev() {
             let released = catch_unwind(AssertUnwindSafe(|| match through {

@@ -20,12 +20,16 @@ mod parse;
 mod plan;
 mod scoped;
 mod select;
+mod shared;
 mod target;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod thread;
 
+pub(crate) use guard::identity;
 pub use guard::{Plan, ProcessGuard, ThreadGuard};
 pub use outcome::{Outcome, Shortfall};
+pub(crate) use plan::Identity;
 pub use select::Limits;
 pub(crate) use select::nearest;
+pub(crate) use shared::most;

@@ -16,7 +16,7 @@ pub(super) enum Scope {
 
 /// What entries can mean a runtime by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Identity<'a> {
+pub(crate) struct Identity<'a> {
     pub user_api: &'a str,
     pub internal_api: &'a str,
     pub prefix: &'a str,

@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 pub struct Limits {
     pub(super) requests: Vec<Request>,
     pub(super) strict: bool,
+    /// They are for the libraries' own threads, and say nothing of how calls are shared.
+    pub(super) kernels: bool,
 }
 
 /// One entry.
@@ -64,6 +66,13 @@ impl Limits {
     /// ```
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For the libraries' own threads alone: how many cores dispatch uses for a call is left as it is. This is how dispatch
+    /// itself holds them.
+    pub(crate) fn kernels(mut self) -> Self {
+        self.kernels = true;
+        self
     }
 
     /// Limits every runtime that no other entry means.

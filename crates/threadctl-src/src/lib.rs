@@ -24,6 +24,8 @@
 //! is aborted then, after a message that names the routine, the backend, and the package that has it; likewise where there
 //! is no backend at all. A program that wants an error in hand calls [`threadctl::backend::current`] first.
 
+#[cfg(target_arch = "x86_64")]
+mod carry;
 mod names;
 mod resolve;
 mod trampolines;

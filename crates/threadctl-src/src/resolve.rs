@@ -7,7 +7,9 @@ use crate::names::of_slot;
 use crate::trampolines::SLOTS;
 use std::arch::naked_asm;
 use std::sync::Once;
-use threadctl::backend::supply::{Slots, fill, register};
+#[cfg(not(target_arch = "x86_64"))]
+use threadctl::backend::supply::fill;
+use threadctl::backend::supply::{Slots, register};
 
 /// Jumped to by a trampoline whose slot is empty.
 ///
@@ -20,7 +22,7 @@ pub(crate) unsafe extern "C" fn resolve() {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
-        "sub rsp, 192",
+        "sub rsp, 208",
         "movups [rsp], xmm0",
         "movups [rsp + 16], xmm1",
         "movups [rsp + 32], xmm2",
@@ -37,9 +39,13 @@ pub(crate) unsafe extern "C" fn resolve() {
         "mov [rsp + 168], r9",
         "mov [rsp + 176], rax",
         "mov [rsp + 184], r10",
+        // What we jump to may ask for the number too.
+        "mov [rsp + 192], r11",
         "mov edi, r11d",
         "call {find}",
-        "mov r11, rax",
+        // To be found in the red zone when we have left, where signal handlers leave it alone.
+        "mov [rsp + 200], rax",
+        "mov r11, [rsp + 192]",
         "movups xmm0, [rsp]",
         "movups xmm1, [rsp + 16]",
         "movups xmm2, [rsp + 32]",
@@ -58,7 +64,7 @@ pub(crate) unsafe extern "C" fn resolve() {
         "mov r10, [rsp + 184]",
         "mov rsp, rbp",
         "pop rbp",
-        "jmp r11",
+        "jmp qword ptr [rsp - 16]",
         find = sym find
     )
 }
@@ -116,7 +122,11 @@ extern "C" fn find(slot: u32) -> *mut () {
         // Not reached: there is a name for each slot.
         std::process::abort();
     };
-    match fill(slots, slot, name, wide) {
+    #[cfg(target_arch = "x86_64")]
+    let found = crate::carry::fill(slots, slot, name, wide);
+    #[cfg(not(target_arch = "x86_64"))]
+    let found = fill(slots, slot, name, wide);
+    match found {
         Ok(routine) => routine,
         Err(error) => end(&error),
     }

@@ -3,7 +3,7 @@
 //! Invariants: a trampoline changes no register that may carry an argument and leaves the stack as it is, so whatever it
 //! jumps to sees the call as its caller made it. The two registers that it does change are those that the platforms' ABIs
 //! leave to such code between caller and callee (r11; x16 and x17). A slot holds the address of a routine, or of
-//! [`resolve`], which reads the number of the slot from r11 (x17).
+//! [`resolve`], or of what carries calls (`carry.rs`), which read the number of the slot from r11 (x17).
 
 use crate::names::COUNT;
 use crate::resolve::resolve;

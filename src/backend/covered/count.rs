@@ -23,6 +23,11 @@ fn note(pattern: &'static str, letter: &'static str) {
     *calls.entry((pattern, letter)).or_default() += 1;
 }
 
+/// Whether calls are counted.
+pub(super) fn counts() -> bool {
+    COUNTING.load(Ordering::Relaxed)
+}
+
 /// Starts counting, from 0, or stops.
 pub(in crate::backend) fn switch(on: bool) {
     COUNTING.store(on, Ordering::Relaxed);

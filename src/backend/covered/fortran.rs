@@ -2,8 +2,8 @@
 //!
 //! Where a caller passes the lengths of its flags, as Fortran compilers do, nobody reads them: a flag is one letter.
 
-use super::{blas, done};
-use crate::dispatch::Scalar;
+use super::{blas, direct, done};
+use crate::dispatch::{Scalar, VectorRoutine};
 use crate::sys::blas::Integer;
 use num_complex::Complex;
 
@@ -33,12 +33,32 @@ macro_rules! value {
     };
 }
 
-/// The routines: which method of dispatch, for which elements, their arguments by kind, what they return.
+/// Goes on to the library's own routine, where one is named and the vectors are short.
+macro_rules! short {
+    ([] $($rest:tt)*) => {};
+    ([$short:ident] $T:ty, $I:ty, ($n:ident: int, $($argument:ident: $kind:ident),*) $(-> $result:ty)?) => {
+        // SAFETY: the caller's promise to BLAS: the place of a number.
+        if let Some(own) = direct::short::<$T, $I>(VectorRoutine::$short, unsafe { *$n }) {
+            // SAFETY: the library's routine of this name, with integers of this width: it has our own type.
+            let own = unsafe {
+                std::mem::transmute::<
+                    *mut (),
+                    unsafe extern "C" fn(*const $I, $(c_type!($kind, $T, I)),*) $(-> $result)?,
+                >(own)
+            };
+            // SAFETY: the caller's promise to BLAS.
+            return unsafe { own($n, $($argument),*) };
+        }
+    };
+}
+
+/// The routines: what it is among those of vectors, if it is, which method of dispatch, for which elements, their arguments by kind, what they return.
 macro_rules! routines {
-    ($($name:ident $pattern:literal = $method:ident<$T:ident: $bound:path> ($($argument:ident: $kind:ident),*) $(-> $result:ty)?;)*) => {$(
+    ($($name:ident $pattern:literal $short:tt = $method:ident<$T:ident: $bound:path> ($($argument:ident: $kind:ident),*) $(-> $result:ty)?;)*) => {$(
         unsafe extern "C" fn $name<$T: $bound, I: Integer>(
             $($argument: c_type!($kind, $T, I)),*
         ) $(-> $result)? {
+            short!($short $T, I, ($($argument: $kind),*) $(-> $result)?);
             // SAFETY: the caller's promise to BLAS: places that hold the arguments, matrices as large as they say.
             done(unsafe { blas($pattern, $T::LETTER).$method($(value!($kind, $argument)),*) })
         }
@@ -51,52 +71,52 @@ impl Real for f32 {}
 impl Real for f64 {}
 
 routines! {
-    gemm "*gemm_" = gemm<T: Scalar>(transa: flag, transb: flag, m: int, n: int, k: int, alpha: scalar, a: input, lda: int,
+    gemm "*gemm_" [] = gemm<T: Scalar>(transa: flag, transb: flag, m: int, n: int, k: int, alpha: scalar, a: input, lda: int,
         b: input, ldb: int, beta: scalar, c: output, ldc: int);
-    gemmt "*gemmt_" = gemmt<T: Scalar>(uplo: flag, transa: flag, transb: flag, n: int, k: int, alpha: scalar, a: input, lda: int,
+    gemmt "*gemmt_" [] = gemmt<T: Scalar>(uplo: flag, transa: flag, transb: flag, n: int, k: int, alpha: scalar, a: input, lda: int,
         b: input, ldb: int, beta: scalar, c: output, ldc: int);
-    symm "*symm_" = symm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
+    symm "*symm_" [] = symm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
         beta: scalar, c: output, ldc: int);
-    hemm "*hemm_" = hemm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
+    hemm "*hemm_" [] = hemm<T: Scalar>(side: flag, uplo: flag, m: int, n: int, alpha: scalar, a: input, lda: int, b: input, ldb: int,
         beta: scalar, c: output, ldc: int);
-    syrk "*syrk_" = syrk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, beta: scalar,
+    syrk "*syrk_" [] = syrk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, beta: scalar,
         c: output, ldc: int);
-    herk "*herk_" = herk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: real, a: input, lda: int, beta: real,
+    herk "*herk_" [] = herk<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: real, a: input, lda: int, beta: real,
         c: output, ldc: int);
-    syr2k "*syr2k_" = syr2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
+    syr2k "*syr2k_" [] = syr2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
         ldb: int, beta: scalar, c: output, ldc: int);
-    her2k "*her2k_" = her2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
+    her2k "*her2k_" [] = her2k<T: Scalar>(uplo: flag, trans: flag, n: int, k: int, alpha: scalar, a: input, lda: int, b: input,
         ldb: int, beta: real, c: output, ldc: int);
-    trmm "*trmm_" = trmm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
+    trmm "*trmm_" [] = trmm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
         lda: int, b: output, ldb: int);
-    trsm "*trsm_" = trsm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
+    trsm "*trsm_" [] = trsm<T: Scalar>(side: flag, uplo: flag, transa: flag, diag: flag, m: int, n: int, alpha: scalar, a: input,
         lda: int, b: output, ldb: int);
 
-    gemv "*gemv_" = gemv<T: Scalar>(trans: flag, m: int, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int,
+    gemv "*gemv_" [] = gemv<T: Scalar>(trans: flag, m: int, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int,
         beta: scalar, y: output, incy: int);
-    ger "*ger_" = ger<T: Real>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
-    geru "*geru_" = geru<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
-    gerc "*gerc_" = gerc<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
-    symv "*symv_" = symv<T: Real>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
+    ger "*ger_" [] = ger<T: Real>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    geru "*geru_" [] = geru<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    gerc "*gerc_" [] = gerc<T: Scalar>(m: int, n: int, alpha: scalar, x: input, incx: int, y: input, incy: int, a: output, lda: int);
+    symv "*symv_" [] = symv<T: Real>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
         y: output, incy: int);
-    hemv "*hemv_" = hemv<T: Scalar>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
+    hemv "*hemv_" [] = hemv<T: Scalar>(uplo: flag, n: int, alpha: scalar, a: input, lda: int, x: input, incx: int, beta: scalar,
         y: output, incy: int);
-    trmv "*trmv_" = trmv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
-    trsv "*trsv_" = trsv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
-    syr "*syr_" = syr<T: Real>(uplo: flag, n: int, alpha: scalar, x: input, incx: int, a: output, lda: int);
-    her "*her_" = her<T: Scalar>(uplo: flag, n: int, alpha: real, x: input, incx: int, a: output, lda: int);
+    trmv "*trmv_" [] = trmv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
+    trsv "*trsv_" [] = trsv<T: Scalar>(uplo: flag, trans: flag, diag: flag, n: int, a: input, lda: int, x: output, incx: int);
+    syr "*syr_" [] = syr<T: Real>(uplo: flag, n: int, alpha: scalar, x: input, incx: int, a: output, lda: int);
+    her "*her_" [] = her<T: Scalar>(uplo: flag, n: int, alpha: real, x: input, incx: int, a: output, lda: int);
 
-    axpy "*axpy_" = axpy<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, y: output, incy: int);
-    axpby "*axpby_" = axpby<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, beta: scalar, y: output, incy: int);
-    scal "*scal_" = scal<T: Scalar>(n: int, alpha: scalar, x: output, incx: int);
-    rscal "*scal_ (real factor)" = rscal<T: Scalar>(n: int, alpha: real, x: output, incx: int);
-    copy "*copy_" = copy<T: Scalar>(n: int, x: input, incx: int, y: output, incy: int);
-    swap "*swap_" = swap<T: Scalar>(n: int, x: output, incx: int, y: output, incy: int);
-    dot "*dot_" = dot<T: Real>(n: int, x: input, incx: int, y: input, incy: int) -> T;
-    dotu "*dotu_" = dotu<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
-    dotc "*dotc_" = dotc<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
-    nrm2 "*nrm2_" = nrm2<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
-    asum "*asum_" = asum<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
+    axpy "*axpy_" [Axpy] = axpy<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, y: output, incy: int);
+    axpby "*axpby_" [Axpby] = axpby<T: Scalar>(n: int, alpha: scalar, x: input, incx: int, beta: scalar, y: output, incy: int);
+    scal "*scal_" [Scal] = scal<T: Scalar>(n: int, alpha: scalar, x: output, incx: int);
+    rscal "*scal_ (real factor)" [] = rscal<T: Scalar>(n: int, alpha: real, x: output, incx: int);
+    copy "*copy_" [Copy] = copy<T: Scalar>(n: int, x: input, incx: int, y: output, incy: int);
+    swap "*swap_" [Swap] = swap<T: Scalar>(n: int, x: output, incx: int, y: output, incy: int);
+    dot "*dot_" [Dot] = dot<T: Real>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    dotu "*dotu_" [] = dotu<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    dotc "*dotc_" [] = dotc<T: Scalar>(n: int, x: input, incx: int, y: input, incy: int) -> T;
+    nrm2 "*nrm2_" [Nrm2] = nrm2<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
+    asum "*asum_" [Asum] = asum<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
 }
 
 unsafe extern "C" fn iamax<T: Scalar, I: Integer>(n: *const I, x: *const T, incx: *const I) -> I {

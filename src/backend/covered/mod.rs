@@ -24,6 +24,7 @@ use table;
 
 mod cblas;
 pub(super) mod count;
+pub(super) mod direct;
 mod division;
 mod flags;
 mod fortran;

@@ -49,6 +49,11 @@ const DOUBT: u32 = 8;
 /// How often a helper that lingers looks for calls before it looks for other work.
 const LOOKS: u32 = 8;
 
+/// Whether the calling thread is in a tile.
+pub(crate) fn in_tile() -> bool {
+    COUNTED.get()
+}
+
 /// How many cores [`simulate_cores`] said there are; 0 for those that there are.
 static SIMULATED: AtomicUsize = AtomicUsize::new(0);
 
@@ -57,6 +62,8 @@ thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
     /// How many shared calls of this thread are inside each other.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// This thread is in a tile of a call that a limit holds for.
+    static WITHIN_LIMIT: Cell<bool> = const { Cell::new(false) };
     static OWN: OnceCell<Own> = const { OnceCell::new() };
 }
 
@@ -109,20 +116,48 @@ enum Tiles {
 /// threadctl::dispatch::share(4, |_| count.set(count.get() + 1));
 /// ```
 pub fn share<F: Fn(usize) + Sync>(tiles: usize, tile: F) {
-    run(tiles, &tile, Tiles::Unknown);
+    run(tiles, &tile, Tiles::Unknown, NonZeroUsize::MAX);
 }
 
 /// [`share`] for tiles that wait for nothing: kernels.
 ///
 /// With `small`, they are so little work that it does not pay to wake somebody for this call alone: only helpers who are
 /// awake take part, unless this thread makes many calls in a row.
-pub(crate) fn share_kernels(tiles: usize, small: bool, tile: &(dyn Fn(usize) + Sync)) {
+///
+/// `most` is how many threads may take part, if that is limited. Calls inside such a call's tiles are not shared, wherever these
+/// run: the call as a whole stays within the limit.
+pub(crate) fn share_kernels(
+    tiles: usize,
+    small: bool,
+    most: Option<NonZeroUsize>,
+    tile: &(dyn Fn(usize) + Sync),
+) {
     let kind = if small {
         Tiles::FewKernels
     } else {
         Tiles::Kernels
     };
-    run(tiles, tile, kind);
+    let most = if WITHIN_LIMIT.get() {
+        Some(NonZeroUsize::MIN)
+    } else {
+        most
+    };
+    match most {
+        None => run(tiles, tile, kind, NonZeroUsize::MAX),
+        Some(most) => run(tiles, &|index| within_limit(|| tile(index)), kind, most),
+    }
+}
+
+/// Runs a tile of a call that is limited.
+fn within_limit(tile: impl FnOnce()) {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            WITHIN_LIMIT.set(self.0);
+        }
+    }
+    let _before = Before(WITHIN_LIMIT.replace(true));
+    tile();
 }
 
 /// How many workers share the tiles of a call that this thread makes, itself included: the size of its pool.
@@ -181,11 +216,11 @@ fn global_width() -> usize {
     })
 }
 
-fn run(tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles) {
+fn run(tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles, most: NonZeroUsize) {
     if tiles == 0 {
         return;
     }
-    let run = |own: &Own| own.run(tiles, work, kind);
+    let run = |own: &Own| own.run(tiles, work, kind, most.get());
     if OWN.try_with(|own| run(own.get_or_init(Own::new))).is_err() {
         // A thread at its end, whose storage is gone.
         run(&Own::new());
@@ -223,10 +258,10 @@ impl Own {
         }
     }
 
-    fn run(&self, tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles) {
+    fn run(&self, tiles: usize, work: &(dyn Fn(usize) + Sync), kind: Tiles, most: usize) {
         let cores = cores();
         let caller = Caller::begin(self, cores, kind);
-        let useful = (tiles - 1).min(cores - 1);
+        let useful = (tiles - 1).min(cores - 1).min(most - 1);
         let wanted = if useful == 0 || tiles > Call::MOST {
             0
         } else {

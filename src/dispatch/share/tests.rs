@@ -28,7 +28,7 @@ fn however_many_call_no_more_compute_than_there_are_cores() {
                 for _ in 0..callers {
                     scope.spawn(|| {
                         for round in 0..60 {
-                            share_kernels(1 + round % 6, round % 2 == 0, &|_| {
+                            share_kernels(1 + round % 6, round % 2 == 0, None, &|_| {
                                 most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
                                 let since = Instant::now();
                                 while since.elapsed() < Duration::from_micros(20) {
@@ -72,7 +72,7 @@ fn a_kernel_that_waits_for_its_turn_gives_way_to_tiles_that_wait() {
             }
             let held = lock.lock().unwrap();
             waiting.store(true, SeqCst);
-            share_kernels(1, false, &|_| ());
+            share_kernels(1, false, None, &|_| ());
             drop(held);
         });
     });

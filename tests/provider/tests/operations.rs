@@ -1,0 +1,201 @@
+//! Every operation of ndarray-linalg over the provider, on each backend, beside the build with openblas-src: the same
+//! results within rounding (`src/operations/` says what is computed, and how far it is determined).
+//!
+//! Both are programs: `operations-openblas` is linked with the system's OpenBLAS, `operations` with nothing but the provider.
+//! Dispatch is made to cut from the smallest sizes on, so that tiles have part in it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../common/mod.rs"]
+mod common;
+
+use common::library;
+use std::process::Command;
+
+/// How far apart results may be, in units of rounding and of the largest number of the result: libraries sum in other orders,
+/// by as many as 75 terms, and the worst of the matrices' condition numbers are about 70.
+const UNITS: f64 = 2000.0;
+
+struct Line {
+    name: String,
+    columns_only: bool,
+    shape: (usize, usize),
+    numbers: Vec<[f64; 2]>,
+}
+
+impl Line {
+    fn read(line: &str) -> Self {
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap();
+        let name = word().to_owned();
+        let columns_only = match word() {
+            "Columns" => true,
+            "Wholly" => false,
+            other => panic!("{other}"),
+        };
+        let shape = (word().parse().unwrap(), word().parse().unwrap());
+        let parts: Vec<f64> = words.map(|word| word.parse().unwrap()).collect();
+        let numbers = parts.as_chunks().0.to_vec();
+        assert_eq!(numbers.len(), shape.0 * shape.1, "{name}");
+        Line {
+            name,
+            columns_only,
+            shape,
+            numbers,
+        }
+    }
+
+    fn rounding(&self) -> f64 {
+        match &self.name[..3] {
+            "f32" | "c32" => f64::from(f32::EPSILON),
+            _ => f64::EPSILON,
+        }
+    }
+
+    /// The numbers, each column times the factor that brings it nearest to the other's.
+    fn turned_to(&self, other: &Line) -> Vec<[f64; 2]> {
+        let mut numbers = self.numbers.clone();
+        let columns = self.shape.1;
+        for column in 0..columns {
+            let places = || (column..numbers.len()).step_by(columns);
+            let mut sum = [0.0; 2];
+            for place in places() {
+                // conj(own) times the other's.
+                let (a, b) = (numbers[place], other.numbers[place]);
+                sum[0] += a[0] * b[0] + a[1] * b[1];
+                sum[1] += a[0] * b[1] - a[1] * b[0];
+            }
+            let length = sum[0].hypot(sum[1]);
+            for place in places().collect::<Vec<_>>() {
+                let [re, im] = numbers[place];
+                numbers[place] = [
+                    (re * sum[0] - im * sum[1]) / length,
+                    (re * sum[1] + im * sum[0]) / length,
+                ];
+            }
+        }
+        numbers
+    }
+
+    fn is_that_of(&self, reference: &Line) {
+        let name = &reference.name;
+        assert_eq!((&self.name, self.shape), (name, reference.shape));
+        let own = if self.columns_only {
+            self.turned_to(reference)
+        } else {
+            self.numbers.clone()
+        };
+        let size = |[re, im]: [f64; 2]| re.hypot(im);
+        let largest = reference
+            .numbers
+            .iter()
+            .map(|&x| size(x))
+            .fold(0.0, f64::max);
+        let allowed = UNITS * self.rounding() * largest.max(f64::MIN_POSITIVE);
+        for (place, (own, theirs)) in own.iter().zip(&reference.numbers).enumerate() {
+            let off = size([own[0] - theirs[0], own[1] - theirs[1]]);
+            // So that no number that is none passes.
+            assert!(
+                off <= allowed,
+                "{name}, number {place}: {own:?}, and with openblas-src {theirs:?}; {allowed:e} is allowed"
+            );
+        }
+    }
+}
+
+fn lines(command: &mut Command) -> Vec<Line> {
+    common::without_thread_variables(command);
+    command.env("LD_LIBRARY_PATH", common::mkl_folder());
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(Line::read).collect()
+}
+
+fn same_as_openblas_src(keys: &[&str]) {
+    let reference = lines(&mut Command::new(env!("CARGO_BIN_EXE_operations-openblas")));
+    // Four types, two orders, two layouts, and as many operations of each.
+    assert!(reference.len() > 16 * 150, "{} results", reference.len());
+    let paths: Vec<String> = keys
+        .iter()
+        .map(|key| library(key).to_str().unwrap().to_owned())
+        .collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operations"));
+    let own = lines(command.env("THREADCTL_BACKEND", paths.join(":")));
+    assert_eq!(own.len(), reference.len());
+    for (own, reference) in own.iter().zip(&reference) {
+        own.is_that_of(reference);
+    }
+}
+
+#[test]
+fn on_openblas_of_the_wheel() {
+    same_as_openblas_src(&["scipy-openblas32"]);
+}
+
+#[test]
+fn on_openblas_with_threads_of_its_own() {
+    same_as_openblas_src(&["openblas-pthread"]);
+}
+
+#[test]
+fn on_openblas_over_openmp() {
+    same_as_openblas_src(&["openblas-openmp"]);
+}
+
+#[test]
+fn on_openblas_without_threads() {
+    same_as_openblas_src(&["openblas-serial"]);
+}
+
+#[test]
+fn on_mkl() {
+    same_as_openblas_src(&["mkl-rt"]);
+}
+
+#[test]
+fn on_blis_with_the_reference_lapack() {
+    same_as_openblas_src(&["blis-pthread", "lapack"]);
+}
+
+#[test]
+fn on_the_reference_libraries() {
+    same_as_openblas_src(&["netlib", "lapack"]);
+}
+
+#[test]
+fn on_atlas() {
+    if let Some(why) = common::absent("atlas") {
+        assert!(why.contains("ATLAS"), "{why}");
+        return;
+    }
+    same_as_openblas_src(&["atlas", "atlas-lapack"]);
+}
+
+/// The comparison must be able to fail.
+#[test]
+fn another_result_is_seen() {
+    let reference = Line::read("f64.x Wholly 1 2 1 0 2 0");
+    let changed = Line::read("f64.x Wholly 1 2 1 0 2.000000001 0");
+    let none = Line::read("f64.x Wholly 1 2 NaN 0 2 0");
+    let fails = |own: &Line| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.is_that_of(&reference)))
+            .is_err()
+    };
+    assert!(!fails(&reference) && fails(&changed) && fails(&none));
+    // Turned by a factor, columns are the same; otherwise not.
+    let reference = Line::read("c64.x Columns 2 1 0.6 0 0.8 0");
+    Line::read("c64.x Columns 2 1 0 0.6 0 0.8").is_that_of(&reference);
+    let mixed = Line::read("c64.x Columns 2 1 0 0.6 0.8 0");
+    let differs = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        mixed.is_that_of(&reference)
+    }));
+    assert!(differs.is_err());
+}

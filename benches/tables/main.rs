@@ -21,6 +21,7 @@ mod cores;
 mod demo;
 mod dispatch;
 mod limits;
+mod provider;
 mod start;
 #[path = "../../tests/common/trees.rs"]
 mod trees;
@@ -47,6 +48,7 @@ const fn table(name: &'static str, make: fn() -> String) -> Table {
 const TABLES: &[Table] = &[
     table("limits", limits::table),
     table("start", start::table),
+    table("provider", provider::table),
     table("demo", demo::table),
     table("cores", cores::table),
     table("cores-beside", beside::table),

@@ -3,6 +3,7 @@
 //! Invariant: the marks in BENCHMARKS.md (`<!-- begin TABLE -->`) are the one list of names, here and in the bench that
 //! makes the tables.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,7 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
     let request = request(&text, args)?;
     let manifest = setup::ensure(project, Purpose::Bench)?;
     let program = demo::build(project)?;
+    let provider = provider(project)?;
     let mut cargo = project.cargo();
     cargo
         .args([
@@ -36,7 +38,8 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
         ])
         .args(request)
         .env(MANIFEST_VARIABLE, manifest.file())
-        .env("THREADCTL_BIN", program);
+        .env("THREADCTL_BIN", program)
+        .env("THREADCTL_PROVIDER_BINS", provider);
     let status = cargo
         .status()
         .with_context(|| format!("starting `{}`", shown(&cargo)))?;
@@ -45,6 +48,19 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// Builds the programs over the provider, and returns the folder that they are in.
+fn provider(project: &Project) -> Result<PathBuf> {
+    let mut cargo = project.cargo();
+    cargo.args(["build", "--release", "--package", "provider", "--bins"]);
+    let status = cargo
+        .status()
+        .with_context(|| format!("starting `{}`", shown(&cargo)))?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", shown(&cargo));
+    }
+    Ok(project.target.join("release"))
 }
 
 /// What the bench is told: the tables asked for, none for all, and whether to write them.

@@ -138,6 +138,11 @@ pub fn own_symbols() -> impl Iterator<Item = String> {
     symbols.into_iter()
 }
 
+/// Whether calls may be for other libraries than the current backend.
+pub(super) fn in_use() -> bool {
+    IN_USE.load(Ordering::Relaxed)
+}
+
 /// What this thread chose for the call that it is in, once.
 #[inline]
 pub(super) fn chosen() -> Option<Backend> {
@@ -202,6 +207,8 @@ fn kept(object: &LoadedObject, naming: Naming) -> Option<Backend> {
         tracing::info!(%backend, "its calls go through dispatch");
         adopt(backend);
         IN_USE.store(true, Ordering::Relaxed);
+        // Short calls would not look for a choice.
+        covered::direct::renew();
     }
     let kept = Kept {
         base: object.base,
@@ -242,6 +249,8 @@ fn open(object: &LoadedObject, naming: Naming) -> Result<Backend> {
         choice: Choice(vec![Part::File(object.name.clone())]),
         layers: vec![layer],
         blas,
+        // What is not covered does not come by here.
+        watch: None,
     };
     Ok(Backend(Box::leak(Box::new(inner))))
 }

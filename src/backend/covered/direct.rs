@@ -2,10 +2,11 @@
 //! routine, whose arguments are the same.
 //!
 //! Invariants: a place holds null or the routine of the current backend for that row, type and width of integers; null where
-//! even tiny calls need a guard or a turn, and while calls are counted.
+//! even tiny calls need a guard or a turn, while calls are counted, and where they may be for other libraries (`own.rs`).
 
 use super::count;
 use crate::backend::active::active;
+use crate::backend::own;
 use crate::dispatch::{Scalar, VectorRoutine};
 use crate::sys::blas::Integer;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -45,7 +46,8 @@ pub(super) fn short<T: Scalar, I: Integer>(routine: VectorRoutine, n: I) -> Opti
 pub(in crate::backend) fn renew() {
     static RENEWING: Mutex<()> = Mutex::new(());
     let _one = RENEWING.lock().unwrap_or_else(PoisonError::into_inner);
-    let backend = active().filter(|backend| backend.blas().tiny_is_free() && !count::counts());
+    let backend = active()
+        .filter(|backend| backend.blas().tiny_is_free() && !count::counts() && !own::in_use());
     for (names, places) in NAMES.iter().zip(&OWN) {
         for (name, places) in names.iter().zip(places) {
             for (wide, place) in [false, true].into_iter().zip(places) {

@@ -1,9 +1,5 @@
-//! Programs over the provider, linked in every way: debug, release, thin and fat LTO, each by the toolchain's own linker
-//! (rust-lld on x86-64 Linux) and by GNU ld; and the program of `tests/provider`, with ndarray-linalg, by fat LTO. Each runs.
-//!
-//! The debug cells are the programs that cargo has built for this test. The others are built here, in a folder of their own:
-//! what they depend on is compiled once, with bitcode, and a cell is one more call of the linker. Dependencies are hardly
-//! optimised, which has no part in how they are linked and would take a minute more.
+//! Programs over the provider, linked by the toolchain's own linker (rust-lld on x86-64 Linux) and by GNU ld; and a test
+//! program, which is linked with it too. Each runs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,7 +11,7 @@ mod common;
 
 use common::library;
 use object::{Object as _, ObjectSection as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Which linker made a program: rust-lld leaves its name, GNU ld does not.
@@ -52,36 +48,6 @@ fn is_linked_as_said(program: &Path, gnu: bool, what: &str) {
     assert_eq!(by_lld(program), !gnu && own_is_lld, "{what}: the linker");
 }
 
-/// Builds a program with these flags for its own compilation, and returns where it is.
-fn built(package: &str, program: &str, flags: &[&str]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("matrix");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["rustc", "--locked", "--offline", "--quiet", "--release"]);
-    cargo.args(["--package", package, "--bin", program, "--target-dir"]);
-    cargo.arg(&folder).arg("--").args(flags);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes");
-    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-    cargo.env("CARGO_INCREMENTAL", "0");
-    // What cargo sets for a test would be another environment than a user's.
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        });
-        if ours {
-            cargo.env_remove(name);
-        }
-    }
-    let output = cargo.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {flags:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    folder.join("release").join(program)
-}
-
 #[test]
 fn in_debug_by_both_linkers() {
     for (program, gnu) in [
@@ -107,21 +73,4 @@ fn in_this_test() {
             assert!(on.contains("libscipy_openblas"), "{on}");
         },
     );
-}
-
-/// One test, since cargo's lock on the folder would have several wait for each other.
-#[test]
-fn in_release_with_and_without_lto_by_both_linkers() {
-    for lto in ["-Clto=off", "-Clto=thin", "-Clto=fat"] {
-        for (program, gnu) in [("links", false), ("links-gnu", true)] {
-            let what = format!("release, {lto}, {program}");
-            let path = built("links", program, &[lto]);
-            is_linked_as_said(&path, gnu, &what);
-            is_right(&path, &what);
-        }
-    }
-    let what = "ndarray-linalg, release, fat LTO";
-    let path = built("provider", "provider", &["-Clto=fat"]);
-    is_linked_as_said(&path, false, what);
-    is_right(&path, what);
 }

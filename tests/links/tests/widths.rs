@@ -151,9 +151,9 @@ fn products_are_right() {
             &raw const n,
         );
     }
-    for place in 0..c.len() {
+    for (place, &found) in c.iter().enumerate() {
         assert_eq!(
-            c[place],
+            found,
             product(place % ORDER, place / ORDER, [1, 2]),
             "dgemm_64_ at {place}"
         );
@@ -179,9 +179,9 @@ fn products_are_right() {
             n,
         );
     }
-    for place in 0..c.len() {
+    for (place, &found) in c.iter().enumerate() {
         assert_eq!(
-            c[place],
+            found,
             product(place % ORDER, place / ORDER, [1, 2]),
             "cblas_dgemm64_ at {place}"
         );
@@ -355,7 +355,7 @@ fn last_words(test: &str, keys: &[&str], call: fn()) -> Option<String> {
     const DOOMED: &str = "THREADCTL_TEST_DOOMED";
     if std::env::var(DOOMED).as_deref() == Ok(test) {
         call();
-        std::process::exit(0);
+        return None;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
@@ -369,7 +369,9 @@ fn last_words(test: &str, keys: &[&str], call: fn()) -> Option<String> {
 }
 
 fn says(test: &str, keys: &[&str], call: fn(), parts: &[&str]) {
-    let words = last_words(test, keys, call).unwrap();
+    let Some(words) = last_words(test, keys, call) else {
+        return;
+    };
     for part in parts {
         assert!(words.contains(part), "no {part:?} in: {words}");
     }

@@ -80,7 +80,7 @@ fn inside(ask: unsafe extern "C" fn() -> c_int) -> c_int {
             a[row + column * ORDER] = ((row * 7 + column * 3) % 11) as f64 / 100.0;
         }
         a[column + column * ORDER] =
-            if column % 2 == 0 { 1.0 } else { -1.0 } * (1.0 + column as f64);
+            if column.is_multiple_of(2) { 1.0 } else { -1.0 } * (1.0 + column as f64);
     }
     let (no, sort, n, size) = (
         b'N' as c_char,

@@ -88,7 +88,7 @@ fn systems<A: Number>(book: &mut Book, n: usize, by_columns: bool) {
 
 fn hermitian_systems<A: Number>(book: &mut Book, n: usize, by_columns: bool) {
     // Indefinite: signs alternate.
-    let sign = |place: usize| if place % 2 == 0 { 2.0 } else { -2.0 };
+    let sign = |place: usize| if place.is_multiple_of(2) { 2.0 } else { -2.0 };
     let a = hermitian::<A>(n, by_columns, 2, sign);
     let b = vector::<A>(n, 2);
     book.values("solveh", a.solveh(&b).unwrap());

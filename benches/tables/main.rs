@@ -19,6 +19,7 @@ mod common;
 mod constraint;
 mod cores;
 mod demo;
+mod diagnose;
 mod dispatch;
 mod limits;
 mod provider;
@@ -52,6 +53,10 @@ const TABLES: &[Table] = &[
     table("demo", demo::table),
     table("cores", cores::table),
     table("cores-beside", beside::table),
+    table("diagnose-rules", diagnose::rules),
+    table("diagnose-remedies", diagnose::remedies),
+    table("diagnose-exact", diagnose::exact),
+    table("diagnose-overhead", diagnose::overhead),
     table("dispatch-calls", dispatch::calls::table),
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),

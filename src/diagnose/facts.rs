@@ -111,8 +111,12 @@ fn wanted(thread: &Used) -> u64 {
 }
 
 /// The groups with less than this part of the time of their process did not matter: threads that were made and then not used
-/// spin for a while before they sleep.
+/// spin for a while before they sleep. Of the program's own threads the CPU time counts: those that hand out work wake up often,
+/// and on a busy machine wait long each time. Of pools, what they wanted: callers of which each has a pool starve the pools.
 const MATTERS: u64 = 20;
+
+/// The same for the program's own threads.
+const MATTERS_IN_PROGRAM: u64 = 10;
 
 /// Whether a thread computed, compared with the time of the one that wanted most.
 fn is_busy(thread: &Used, most: u64) -> bool {
@@ -121,7 +125,7 @@ fn is_busy(thread: &Used, most: u64) -> bool {
 
 /// The threads of a process by group.
 fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
-    let all: u64 = own.iter().map(|thread| wanted(thread)).sum();
+    let ran: fn(&Used) -> u64 = |thread| thread.time.ran;
     let names: BTreeSet<&Group> = own.iter().map(|thread| &thread.group).collect();
     let group = |group: &Group| {
         let threads: Vec<&Used> = own
@@ -137,8 +141,15 @@ fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
             .filter(|&tid| tid > 0)
             .collect();
         let others = || threads.iter().copied().filter(|thread| !thread.is_first);
+        let files: BTreeSet<&String> = others().filter_map(|thread| thread.file.as_ref()).collect();
         let most = others().map(wanted).max().unwrap_or(0);
-        let matters = others().map(wanted).sum::<u64>() >= all / MATTERS;
+        let (time_of, part): (fn(&Used) -> u64, u64) = if group.kind.is_pool() {
+            (wanted, MATTERS)
+        } else {
+            (ran, MATTERS_IN_PROGRAM)
+        };
+        let all: u64 = own.iter().map(|thread| time_of(thread)).sum();
+        let matters = others().map(time_of).sum::<u64>() >= all / part;
         let busy = others().filter(|thread| matters && is_busy(thread, most));
         ProcessGroup {
             name: group.name.clone(),
@@ -148,6 +159,7 @@ fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
             // Threads that came one after another never computed all at once.
             busy: peak(busy),
             makers: count(makers.len()),
+            files: files.into_iter().cloned().collect(),
             cpu_seconds: time.ran as f64 * 1e-9,
             wait_seconds: time.waited as f64 * 1e-9,
         }

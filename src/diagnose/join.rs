@@ -24,6 +24,8 @@ const LITTLE: f64 = 0.02;
 pub(super) struct Used {
     pub pid: u32,
     pub group: Group,
+    /// The file that its start routine is in, if the agent told it.
+    pub file: Option<String>,
     pub time: QueueTime,
     /// How often it moved to another CPU; of a thread that only looks saw, at least so often.
     pub migrations: u64,
@@ -133,6 +135,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
         all.push(Used {
             pid: made.pid,
             group,
+            file: made.start.clone(),
             time,
             migrations: migrations.0,
             migrations_exact: migrations.1,
@@ -151,6 +154,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
             all.push(Used {
                 pid: thread.pid,
                 group: thread.group.clone(),
+                file: thread.made.as_ref().and_then(|made| made.start.clone()),
                 time: thread.time,
                 migrations: migrations.0,
                 migrations_exact: migrations.1,
@@ -393,6 +397,7 @@ mod tests {
         let used = |from, to| Used {
             pid: 7,
             group: Group::unknown(),
+            file: None,
             time: QueueTime::default(),
             migrations: 0,
             migrations_exact: true,

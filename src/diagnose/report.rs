@@ -237,6 +237,8 @@ pub struct ProcessGroup {
     pub busy: u32,
     /// How many different threads made them.
     pub makers: u32,
+    /// The files that their start routines are in, as far as the agent told: of one library there may be several copies.
+    pub files: Vec<String>,
     /// On CPUs.
     pub cpu_seconds: f64,
     /// Waiting for a CPU.

@@ -25,6 +25,12 @@ pub fn run(project: &Project, args: &[String]) -> Result<ExitCode> {
     let manifest = setup::ensure(project, Purpose::Bench)?;
     let program = demo::build(project)?;
     let provider = provider(project)?;
+    if request.iter().any(|word| word.starts_with("diagnose-"))
+        || request.iter().all(|word| word.starts_with("--"))
+    {
+        // One of the programs that are diagnosed; cargo puts it beside the command.
+        demo::build_program(project, "linked-openblas", "rayon_linalg")?;
+    }
     let mut cargo = project.cargo();
     cargo
         .args([

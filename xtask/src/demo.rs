@@ -37,17 +37,15 @@ fn needs_blas(args: &[String]) -> bool {
         .any(|arg| arg == "--blas" || arg.starts_with("--blas=") || arg == "--help" || arg == "-h")
 }
 
-/// Builds the program and answers with its path, as cargo tells it.
+/// Builds the command for release and answers with its path, as cargo tells it.
 pub fn build(project: &Project) -> Result<PathBuf> {
+    build_program(project, "threadctl-cli", PROGRAM)
+}
+
+/// The same for another program of the workspace.
+pub fn build_program(project: &Project, package: &str, program: &str) -> Result<PathBuf> {
     let mut cargo = project.cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--package",
-        "threadctl-cli",
-        "--bin",
-        PROGRAM,
-    ]);
+    cargo.args(["build", "--release", "--package", package, "--bin", program]);
     cargo
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
@@ -55,17 +53,17 @@ pub fn build(project: &Project) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("`{}` ended with {}", shown(&cargo), output.status);
     }
-    executable(&String::from_utf8_lossy(&output.stdout))
-        .with_context(|| format!("cargo did not say where it put `{PROGRAM}`"))
+    executable(&String::from_utf8_lossy(&output.stdout), program)
+        .with_context(|| format!("cargo did not say where it put `{program}`"))
 }
 
-fn executable(messages: &str) -> Option<PathBuf> {
+fn executable(messages: &str, program: &str) -> Option<PathBuf> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     messages
         .filter(|message| {
-            message["reason"] == "compiler-artifact" && message["target"]["name"] == PROGRAM
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == program
         })
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
@@ -95,7 +93,10 @@ mod tests {
             r#"{"reason":"compiler-artifact","target":{"name":"threadctl"},"executable":null}"#;
         let program = r#"{"reason":"compiler-artifact","target":{"name":"threadctl"},"executable":"/t/threadctl"}"#;
         let text = format!("not JSON\n{library}\n{program}\n{{\"reason\":\"build-finished\"}}\n");
-        assert_eq!(executable(&text), Some(PathBuf::from("/t/threadctl")));
-        assert_eq!(executable(library), None);
+        assert_eq!(
+            executable(&text, PROGRAM),
+            Some(PathBuf::from("/t/threadctl"))
+        );
+        assert_eq!(executable(library, PROGRAM), None);
     }
 }

@@ -18,6 +18,11 @@ fn processes<'a>(context: &Context<'a>) -> impl Iterator<Item = &'a ProcessSumma
     context.report.processes.iter()
 }
 
+/// Those that computed, and did not only start others and hand out work.
+fn busy_processes<'a>(context: &Context<'a>) -> impl Iterator<Item = &'a ProcessSummary> {
+    processes(context).filter(|process| process.is_busy)
+}
+
 /// The threads of a process that computed, and its first one if that did.
 fn busy(process: &ProcessSummary) -> u32 {
     process.groups.iter().map(|group| group.busy).sum::<u32>() + u32::from(process.first_busy)
@@ -111,7 +116,7 @@ pub(super) fn quota_smaller_than_pools(context: &Context<'_>) -> Option<Found> {
         return None;
     }
     let count = report.cores.count;
-    let (process, group) = processes(context).find_map(|process| {
+    let (process, group) = busy_processes(context).find_map(|process| {
         let group = process.groups.iter().max_by_key(|group| group.busy)?;
         (busy(process) > count && group.busy > 0).then_some((process, group))
     })?;
@@ -145,7 +150,7 @@ fn nested<'a>(
     context: &Context<'a>,
 ) -> Option<(&'a ProcessSummary, &'a ProcessGroup, u32, &'a ProcessGroup)> {
     let cores = context.report.cores.count;
-    processes(context).find_map(|process| {
+    busy_processes(context).find_map(|process| {
         pools(process)
             .filter(|inner| inner.busy > 0)
             .find_map(|inner| {
@@ -160,8 +165,61 @@ fn nested<'a>(
     })
 }
 
+/// The part of the time of its callers, on a CPU or waiting for one, that a pool's thread has which works for them: one that
+/// was made and then not used spins for some hundredths of a second, which in a short process is more than nothing.
+const WORKS: f64 = 0.25;
+
+/// Whether the pool worked for those who could call it.
+fn worked(process: &ProcessSummary, pool: &ProcessGroup) -> bool {
+    let each = |group: &ProcessGroup| {
+        (group.cpu_seconds + group.wait_seconds) / f64::from(group.busy.max(1))
+    };
+    let callers = process.groups.iter();
+    let callers = callers.filter(|group| group.kind < pool.kind).map(each);
+    pool.busy > 0 && each(pool) >= callers.fold(0.0, f64::max) * WORKS
+}
+
+/// Processes that compute at once, each with a pool: how many, the largest pool of one of them, and the threads of all. No
+/// process has too many by itself.
+fn nested_in_processes<'a>(
+    context: &Context<'a>,
+) -> Option<(u32, &'a ProcessSummary, &'a ProcessGroup, u32)> {
+    let cores = context.report.cores.count;
+    let jobs: Vec<&ProcessSummary> = busy_processes(context)
+        .filter(|process| pools(process).any(|pool| worked(process, pool)))
+        .collect();
+    let many = most_at_once(jobs.iter().map(|process| (*process, 1)));
+    let threads = most_at_once(jobs.iter().map(|process| (*process, busy(process))));
+    let alone = jobs.iter().all(|process| busy(process) <= cores);
+    let largest = jobs
+        .iter()
+        .flat_map(|process| pools(process).map(move |pool| (*process, pool)))
+        .max_by_key(|(_, pool)| pool.busy)?;
+    (alone && many >= 2 && threads > cores).then_some((many, largest.0, largest.1, threads))
+}
+
 pub(super) fn nested_pools(context: &Context<'_>) -> Option<Found> {
-    let (process, outer, busy, inner) = nested(context)?;
+    let Some((process, outer, busy, inner)) = nested(context) else {
+        let (many, process, pool, threads) = nested_in_processes(context)?;
+        return Some(Found {
+            evidence: format!(
+                "{many} processes of the command computed at once, each with threads of {} ({} in {}): \
+                 {threads} threads on {} cores",
+                pool.name,
+                pool.busy,
+                name(process),
+                context.report.cores.count
+            ),
+            cost: context.waiting(),
+            confidence: Confidence::Certain,
+            remedies: vec![
+                context.run_with(&limit_of(pool, 1)),
+                format!(
+                    "eval \"$(threadctl env --jobs {many})\"    # in the script that starts them"
+                ),
+            ],
+        });
+    };
     let made = if inner.makers > 1 {
         format!(", made by {} different threads", inner.makers)
     } else {
@@ -191,7 +249,7 @@ pub(super) fn pool_exceeds_cores(context: &Context<'_>) -> Option<Found> {
     if nested(context).is_some() {
         return None;
     }
-    let (process, group, threads) = processes(context).find_map(|process| {
+    let (process, group, threads) = busy_processes(context).find_map(|process| {
         let group = process.groups.iter().max_by_key(|group| group.busy)?;
         // The caller of a library works with its pool; a program's first thread may work beside the others.
         let threads = group.busy + u32::from(process.first_busy && group.kind.is_pool());
@@ -280,19 +338,25 @@ pub(super) fn libomp_beside_libiomp5(context: &Context<'_>) -> Option<Found> {
 }
 
 pub(super) fn several_openmp_runtimes(context: &Context<'_>) -> Option<Found> {
-    let process = processes(context).find(|process| {
-        let active = process
-            .groups
-            .iter()
-            .filter(|group| group.kind == GroupKind::Openmp && group.peak > 0);
-        active.count() >= 2
-    })?;
-    let groups = process
-        .groups
-        .iter()
-        .filter(|group| group.kind == GroupKind::Openmp);
+    let active = |process: &'_ ProcessSummary| {
+        let groups = process.groups.iter();
+        let groups = groups.filter(|group| group.kind == GroupKind::Openmp && group.peak > 0);
+        // Copies of one library have one name. Where nobody told the files, the group is one runtime.
+        groups.map(|group| group.files.len().max(1)).sum::<usize>()
+    };
+    let process = processes(context)
+        .find(|process| active(process) >= 2 && !settings::idle_ones_sleep(process))?;
+    let groups = process.groups.iter();
     let threads: Vec<String> = groups
-        .map(|group| format!("{} with {} threads", group.name, group.peak))
+        .filter(|group| group.kind == GroupKind::Openmp && group.peak > 0)
+        .map(|group| {
+            let copies = if group.files.len() > 1 {
+                format!(" from {}", group.files.join(" and "))
+            } else {
+                String::new()
+            };
+            format!("{} with {} threads{copies}", group.name, group.peak)
+        })
         .collect();
     Some(Found {
         evidence: format!("{}: {}", name(process), threads.join(", ")),
@@ -361,7 +425,8 @@ pub(super) fn openblas_max_threads(context: &Context<'_>) -> Option<Found> {
 pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     let report = context.report;
     let cores = report.cores.count;
-    let own = most_at_once(report.processes.iter().filter(|process| process.is_busy));
+    let jobs = report.processes.iter().filter(|process| process.is_busy);
+    let own = most_at_once(jobs.map(|process| (process, 1)));
     if own > cores {
         return Some(Found {
             evidence: format!("{own} processes of the command computed at once on {cores} cores"),
@@ -394,10 +459,16 @@ pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     })
 }
 
-/// The most processes that were there at once.
-fn most_at_once<'a>(processes: impl Iterator<Item = &'a ProcessSummary>) -> u32 {
-    let mut events: Vec<(f64, i32)> = processes
-        .flat_map(|process| [(process.began, 1), (process.ended.max(process.began), -1)])
+/// The most that processes had at once, each of which has so many all the time.
+fn most_at_once<'a>(processes: impl Iterator<Item = (&'a ProcessSummary, u32)>) -> u32 {
+    let mut events: Vec<(f64, i64)> = processes
+        .flat_map(|(process, count)| {
+            let count = i64::from(count);
+            [
+                (process.began, count),
+                (process.ended.max(process.began), -count),
+            ]
+        })
         .collect();
     // One that ends when another begins makes room for it.
     events.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));

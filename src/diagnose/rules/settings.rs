@@ -84,6 +84,25 @@ pub(super) fn ones(process: &ProcessSummary) -> Vec<&'static str> {
     .collect()
 }
 
+/// Whether all OpenMP threads that have nothing to do go to sleep at once.
+pub(super) fn idle_ones_sleep(process: &ProcessSummary) -> bool {
+    let is = |variable: &str, value: &str| {
+        let set = process.environment.get(variable);
+        set.is_some_and(|set| set.trim().eq_ignore_ascii_case(value))
+    };
+    // libomp and libiomp5 wait as KMP_BLOCKTIME says, whatever the policy; libgomp's own variable goes before the policy.
+    let llvm = is("KMP_BLOCKTIME", "0");
+    let gnu = match process.environment.get("GOMP_SPINCOUNT") {
+        Some(_) => is("GOMP_SPINCOUNT", "0"),
+        None => is("OMP_WAIT_POLICY", "passive"),
+    };
+    let has = |name: &str| {
+        let mut groups = process.groups.iter();
+        groups.any(|group| group.name == name && group.peak > 0)
+    };
+    (gnu || !has("libgomp")) && (llvm || !(has("libomp") || has("libiomp5")))
+}
+
 /// What makes idle threads spin, if anything does, as an assignment.
 pub(super) fn spinning(process: &ProcessSummary) -> Option<String> {
     /// Milliseconds or turns from which on waiting takes longer than most work between two calls.

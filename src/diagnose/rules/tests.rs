@@ -44,6 +44,7 @@ fn group(name: &str, kind: GroupKind, busy: u32, makers: u32) -> ProcessGroup {
         peak: busy,
         busy,
         makers,
+        files: Vec::new(),
         cpu_seconds: f64::from(busy),
         wait_seconds: 0.0,
     }
@@ -234,6 +235,15 @@ fn runtimes_that_do_not_go_together_are_found() {
     ]);
     own.groups[1].peak = 1;
     assert_eq!(ids(&report(own.clone())), ["several-openmp-runtimes"]);
+    set(&mut own, "OMP_WAIT_POLICY", "passive");
+    assert_eq!(
+        ids(&report(own.clone())),
+        ["several-openmp-runtimes"],
+        "libomp spins all the same"
+    );
+    set(&mut own, "KMP_BLOCKTIME", "0");
+    assert_eq!(ids(&report(own.clone())), [""; 0], "idle threads sleep");
+    own.environment.clear();
     own.groups.remove(0);
     own.runtimes
         .push(runtime("libomp", GroupKind::Openmp, None));
@@ -241,6 +251,65 @@ fn runtimes_that_do_not_go_together_are_found() {
     own.runtimes
         .push(runtime("libiomp5", GroupKind::Openmp, None));
     assert_eq!(ids(&report(own)), ["libomp-beside-libiomp5"]);
+}
+
+#[test]
+fn two_copies_of_one_openmp_runtime_are_two() {
+    let mut own = process(&[group("libgomp", GroupKind::Openmp, 1, 1)]);
+    own.first_busy = false;
+    own.groups[0].files = vec!["/usr/lib/libgomp.so.1".to_owned()];
+    assert_eq!(ids(&report(own.clone())), [""; 0]);
+    own.groups[0]
+        .files
+        .push("/x/scikit_learn.libs/libgomp-e9.so".to_owned());
+    let found = findings(&report(own.clone()), Some("./job"));
+    assert_eq!(found[0].rule, "several-openmp-runtimes");
+    assert!(
+        found[0].evidence.contains("scikit_learn.libs"),
+        "{}",
+        found[0].evidence
+    );
+    set(&mut own, "GOMP_SPINCOUNT", "0");
+    assert_eq!(ids(&report(own)), [""; 0]);
+}
+
+#[test]
+fn pools_in_processes_that_run_at_once_are_nested() {
+    let mut job = process(&[group("libopenblas", GroupKind::Blas, 1, 1)]);
+    job.ended = 5.0;
+    let mut report = report(job.clone());
+    report.processes.push(ProcessSummary {
+        pid: 8,
+        ..job.clone()
+    });
+    let found = findings(&report, Some("./job"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].rule, "nested-pools");
+    assert_eq!(
+        found[0].remedies[0],
+        "threadctl run --limit blas=1 -- ./job"
+    );
+    assert!(
+        found[0].evidence.contains("2 processes") && found[0].evidence.contains("4 threads"),
+        "{}",
+        found[0].evidence
+    );
+    report.processes[1].began = 5.0;
+    report.processes[1].ended = 10.0;
+    assert_eq!(ids(&report), [""; 0], "one after the other");
+    report.processes[1].began = 0.0;
+    // A pool that was made at the start, and spun for a while.
+    let first = ProcessGroup {
+        cpu_seconds: 9.0,
+        ..group("python", GroupKind::Program, 0, 0)
+    };
+    report.processes[1].groups.push(first);
+    report.processes[1].groups[0].cpu_seconds = 0.9;
+    assert_eq!(ids(&report), [""; 0], "one of the pools was not used");
+    report.processes[1].groups[0].cpu_seconds = 8.0;
+    assert_eq!(ids(&report), ["nested-pools"]);
+    report.processes[1].groups[0].busy = 0;
+    assert_eq!(ids(&report), [""; 0], "a process with a pool beside one");
 }
 
 #[test]

@@ -84,6 +84,8 @@ pub struct Library {
 const MKL: &str = "mkl";
 const PYTHON: &str = "python";
 const PYTEST: &str = "pytest";
+/// What learns with numpy, apart from it so that either can change alone.
+const LEARN: &str = "learn";
 
 const fn apt(name: &'static str) -> Package {
     Package {
@@ -99,13 +101,10 @@ const fn wheel(name: &'static str, version: &'static str, folder: &'static str) 
     }
 }
 
-const fn python_wheel(name: &'static str, version: &'static str) -> Package {
+const fn python_wheel(name: &'static str, version: &'static str, folder: &'static str) -> Package {
     Package {
         name,
-        source: Source::PythonWheel {
-            version,
-            folder: PYTHON,
-        },
+        source: Source::PythonWheel { version, folder },
     }
 }
 
@@ -135,20 +134,24 @@ pub const PACKAGES: &[Package] = &[
     apt("fish"),
     apt("time"),
     apt("chromium"),
+    apt("linux-perf"),
     wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
     wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
     wheel("mkl", "2026.2.0", MKL),
     wheel("intel-openmp", "2026.2.0", MKL),
     wheel("tbb", "2023.2.0", MKL),
-    python_wheel("numpy", "2.4.6"),
-    python_wheel("scipy", "1.17.1"),
+    python_wheel("numpy", "2.4.6", PYTHON),
+    python_wheel("scipy", "1.17.1", PYTHON),
     wheel("threadpoolctl", "3.8.0", PYTHON),
-    wheel("joblib", "1.6.0", "joblib"),
     wheel("pytest", "9.2.0", PYTEST),
     wheel("iniconfig", "2.3.1", PYTEST),
     wheel("packaging", "26.3", PYTEST),
     wheel("pluggy", "1.7.0", PYTEST),
     wheel("pygments", "2.21.0", PYTEST),
+    wheel("joblib", "1.6.0", LEARN),
+    python_wheel("scikit-learn", "1.9.1", LEARN),
+    wheel("lightgbm", "4.7.0", LEARN),
+    wheel("narwhals", "2.29.0", LEARN),
 ];
 
 const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
@@ -321,10 +324,26 @@ pub const LIBRARIES: &[Library] = &[
         dropped: Some("Ubuntu has no package of Chromium, only a snap"),
         ..test("chromium", "chromium", Find::Suffix("/usr/bin/chromium"))
     },
-    // Counts cores beside threadctl.
+    // Starts processes, and counts cores beside threadctl.
+    test("joblib", "joblib", Find::Path("joblib/__init__.py")),
+    test("learn", "joblib", Find::Path("")),
+    // An OpenMP runtime of its own, and one that takes the system's.
+    test(
+        "scikit-learn-gomp",
+        "scikit-learn",
+        Find::Prefix("scikit_learn.libs/libgomp"),
+    ),
+    test(
+        "lightgbm",
+        "lightgbm",
+        Find::Path("lightgbm/lib/lib_lightgbm.so"),
+    ),
+    // Both need it.
+    test("narwhals", "narwhals", Find::Path("narwhals/__init__.py")),
+    // Traces the scheduler beside `threadctl run`.
     Library {
         purpose: Purpose::Bench,
-        ..test("joblib", "joblib", Find::Path("joblib/__init__.py"))
+        ..test("perf", "linux-perf", Find::Suffix("/bin/perf"))
     },
 ];
 

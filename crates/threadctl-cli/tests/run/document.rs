@@ -112,3 +112,37 @@ fn the_kernels_own_count_agrees() {
         "{cpu} instead of {expected}"
     );
 }
+
+#[test]
+fn the_text_tells_what_limits_have_set_for_job_scripts() {
+    let text = |options: &[&str]| {
+        let mut run = threadctl(options);
+        stderr(&run.args(["--", "true"]).output().unwrap())
+    };
+    let limited = text(&["--limit", "blas=3"]);
+    assert!(limited.contains("set for it"), "{limited}");
+    assert!(limited.contains("OPENBLAS_NUM_THREADS=3"), "{limited}");
+    assert!(
+        limited.lines().all(|line| line.chars().count() <= 80),
+        "{limited}"
+    );
+    assert!(!text(&[]).contains("set for it"));
+}
+
+#[test]
+fn what_ran_before_in_a_shell_that_becomes_the_command_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let spin = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+    let script = format!(r#"sh -c '{spin}'; exec "$@""#);
+    let run = threadctl(&["--json", "--report", report.to_str().unwrap(), "--", "true"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script, "sh"]).arg(run.get_program());
+    let output = shell.args(run.get_args()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = std::fs::read(&report).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    // The loop takes a tenth of a second and more, `true` a millisecond.
+    let used = document["cpu_seconds"].as_f64().unwrap();
+    assert!(used < 0.05, "{used} s for `true`");
+}

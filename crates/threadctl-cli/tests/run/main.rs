@@ -1,5 +1,7 @@
-//! `threadctl run`: the command's status (`status`), its terminal (`terminal`), what makes it hard to look at (`survives`), the document (`document`), and whose threads they
-//! are against programs whose threads are known (`whose`); the verdict on real programs (`programs`);
+//! `threadctl run`: the command's status (`status`), its terminal (`terminal`), what makes it hard to look at (`survives`),
+//! the document (`document`), and whose threads they are against programs whose threads are known (`whose`); the verdict on
+//! programs that make one mistake (`programs`) and on real ones in several languages, with the remedies (`real`), also below a
+//! CPU quota (`quota`);
 //! `threadctl watch` (`watch`) and `threadctl doctor` (`doctor`).
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +15,8 @@ mod common;
 mod doctor;
 mod document;
 mod programs;
+mod quota;
+mod real;
 mod schema;
 mod status;
 mod survives;

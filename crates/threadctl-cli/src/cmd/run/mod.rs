@@ -52,6 +52,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     for note in &settings.notes {
         out::complain(&format!("note: {note}"));
     }
+    let set: Vec<String> = settings
+        .variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     command.envs(settings.variables);
     if args.dispatch {
         preload::add(&mut command, &preload::library()?);
@@ -78,6 +83,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
         }
     };
 
+    // A shell that becomes this program leaves it the counts of the commands that it ran before.
+    let before = totals();
     let mut observer = Observer::of_children(records);
     let child = Child::start(command)?;
     allow_many_files();
@@ -91,7 +98,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     if let Some(agent) = agent {
         agent.end(observer.alive() > 0);
     }
-    let mut report = observer.report(totals());
+    let mut report = observer.report(since(totals(), before));
     report.notes.extend(notes);
 
     let shown: Vec<String> = args
@@ -103,6 +110,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     let findings = findings(&report, Some(&quoted.join(" ")));
     let outcome = Outcome {
         command: &shown,
+        set: &set,
         end,
         report: &report,
         findings: &findings,
@@ -144,6 +152,19 @@ pub(crate) fn allow_many_files() {
     }
 }
 
+/// What has come to the counts.
+fn since(now: Totals, before: Totals) -> Totals {
+    let count = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
+    Totals {
+        cpu: now
+            .cpu
+            .zip(before.cpu)
+            .map(|(now, before)| now.saturating_sub(before)),
+        voluntary_switches: count(now.voluntary_switches, before.voluntary_switches),
+        involuntary_switches: count(now.involuntary_switches, before.involuntary_switches),
+    }
+}
+
 /// What the kernel counted of all processes that ended below this one.
 fn totals() -> Totals {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
@@ -170,6 +191,8 @@ pub(crate) fn loss(report: &Report) -> f64 {
 #[derive(Debug)]
 struct Outcome<'a> {
     command: &'a [String],
+    /// The variables that `--limit`, `--cores` and `--jobs` have set.
+    set: &'a [String],
     end: End,
     report: &'a Report,
     findings: &'a [Finding],
@@ -220,10 +243,15 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
             End::Exited(code) => format!("ended with status {code}"),
             End::Killed(signal) => format!("was killed by signal {signal}"),
         };
-        let heading = format!(
+        let mut heading = format!(
             "threadctl: {} {ended}",
             out::shown(&outcome.command.join(" "))
         );
+        if !outcome.set.is_empty() {
+            // What a job script needs to have the same without this command.
+            let set = out::wrapped(&outcome.set.join(" "), 21);
+            heading.push_str(&format!("\n  {:<18} {set}", "set for it"));
+        }
         text::report(&heading, outcome.report, outcome.findings)
     };
     if !text.ends_with('\n') {

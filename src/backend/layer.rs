@@ -4,8 +4,9 @@
 
 use super::covered;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::Integers;
+use crate::runtime::{ConcurrentCallers, Integers, runtimes};
 use crate::sys::blas::{Naming, complex_return_by_place, wide_integers, wide_lapack};
+use crate::sys::buffers::lock_buffers;
 use crate::sys::library::Library;
 use crate::sys::objects::{self, LoadedObject};
 use crate::sys::rebind::rebind;
@@ -189,6 +190,38 @@ impl Layer {
                 0
             }
         }
+    }
+
+    /// Sees to it that several threads may be in the library at once. An OpenBLAS without threads does not bear that as it is:
+    /// calls through dispatch take turns, but those of other routines jump straight into it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where that cannot be brought about: its results would be wrong now and then.
+    pub(super) fn make_safe(&self) -> Result<()> {
+        let takes_buffers_from = self
+            .library
+            .symbol("blas_memory_alloc")
+            .and_then(|address| objects::origin(address.as_ptr() as usize))
+            .and_then(|owner| owner.name.canonicalize().ok());
+        let own = self.path.canonicalize().ok();
+        let is_unsafe = runtimes().iter().any(|runtime| {
+            let file = Some(runtime.filepath());
+            runtime.concurrent_callers() == ConcurrentCallers::Unsafe
+                && (file == takes_buffers_from.as_deref() || file == own.as_deref())
+        });
+        // SAFETY: libraries of backends stay loaded for good, and the one that it is of is an OpenBLAS.
+        if is_unsafe && !unsafe { lock_buffers(&self.library) } {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{}: this OpenBLAS was built without threads and without locks, so that concurrent calls compute wrong \
+                     numbers, and locks cannot be put in from outside. Install one with threads (Debian, Ubuntu: \
+                     libopenblas0-pthread), or one that was built with USE_LOCKING=1",
+                    self.path.display()
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// Where a routine is that the reference libraries call `name`.

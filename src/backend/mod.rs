@@ -104,6 +104,7 @@ impl Backend {
             if computes.is_none() && layer.has_blas() {
                 computes = Some(name.to_owned());
             }
+            layer.make_safe()?;
             layers.push(layer);
         }
         let computes = computes.ok_or_else(|| {

@@ -8,6 +8,7 @@
 use super::packing::Packing;
 use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
+use super::share::turn;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Identity, Limits, Outcome, Plan, ProcessGuard, ThreadGuard, identity, most};
@@ -22,7 +23,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// A BLAS library, and dispatch over its kernels. Clones share it; it may be used from any thread.
 ///
@@ -63,7 +64,7 @@ struct Inner {
     _packing: Option<Packing>,
     /// It was told that a thread could not be held.
     told: AtomicBool,
-    /// Whether the library does not bear concurrent callers: [`ALONE`] is taken around each kernel.
+    /// Whether the library does not bear concurrent callers: [`Alone`] is waited for around each kernel.
     alone: bool,
     runtime: Option<Runtime>,
     /// What it is called in a tuning.
@@ -74,16 +75,13 @@ struct Inner {
     library: Library,
 }
 
-/// Who is in a kernel of a library that does not bear concurrent callers. One for the process, since several [`Blas`] may be of
-/// one library.
-static ALONE: Mutex<()> = Mutex::new(());
-
 thread_local! {
     /// Whether this thread has it: a kernel may call back, where a library's own references lead to dispatch.
     static ALONE_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Being the one in such a kernel.
+/// Being the one in a kernel of a library that does not bear concurrent callers. One for the process, since several [`Blas`] may
+/// be of one library; a forked child has a turn of its own, since nobody there would end the parent's.
 struct Alone {
     _turn: MutexGuard<'static, ()>,
 }
@@ -94,7 +92,7 @@ impl Alone {
         if ALONE_HERE.get() {
             return None;
         }
-        let turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn().lock().unwrap_or_else(PoisonError::into_inner);
         ALONE_HERE.set(true);
         Some(Alone { _turn: turn })
     }

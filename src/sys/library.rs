@@ -3,7 +3,7 @@
 //! Invariant: while a [`Library`] lives, the addresses that it returned stay mapped. For a shared library this is
 //! the reference that `dlopen` counted; the main program is never unmapped.
 
-use super::{elf, objects};
+use super::{elf, fit, objects};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -45,11 +45,20 @@ impl Library {
             })
     }
 
-    /// Loads a library as a program that links it would, and keeps it until dropped. `Err` is the loader's own text.
+    /// Loads a library as a program that links it would, and keeps it until dropped. `Err` is the loader's own text, or what is
+    /// wrong with the file where the loader would not say it.
     ///
     /// # Safety
     /// The library's initialisers run: the caller vouches that they may run in this process now.
     pub(crate) unsafe fn load(path: &Path, global: bool) -> Result<Library, String> {
+        // Names without a folder are looked for by the loader, which passes over what does not fit.
+        if let Some(why) = path
+            .parent()
+            .filter(|it| *it != Path::new(""))
+            .and_then(|_| fit::unfit(path))
+        {
+            return Err(format!("{}: {why}", path.display()));
+        }
         let scope = if global {
             libc::RTLD_GLOBAL
         } else {

@@ -6,9 +6,11 @@
 //! - an address is called only through a value that keeps the object it came from loaded ([`library::Library`]).
 
 pub(crate) mod blas;
+pub(crate) mod buffers;
 pub(crate) mod call;
 pub(crate) mod caller;
 pub(crate) mod elf;
+pub(crate) mod fit;
 pub(crate) mod fork;
 pub(crate) mod lapack;
 pub(crate) mod library;

@@ -31,7 +31,7 @@ use std::cell::{Cell, OnceCell};
 use std::num::NonZeroUsize;
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a caller waits before it offers its tiles again, after a helper that had come went away or was not let in:
@@ -178,6 +178,11 @@ pub fn width() -> usize {
     } else {
         global_width()
     }
+}
+
+/// The turn to be in a kernel of a library that bears one caller at a time.
+pub(super) fn turn() -> &'static Mutex<()> {
+    &process::current().turn
 }
 
 /// Makes dispatch believe that there are so many cores, or with `None` as many as there are: to test programs at a

@@ -20,6 +20,8 @@ pub(super) struct Process {
     pub gate: Gate,
     /// The CPUs on which they are.
     pub seats: Seats,
+    /// Who is in a kernel of a library that bears one caller at a time.
+    pub turn: Mutex<()>,
     /// It was forked from a process that had used this.
     pub forked: bool,
     /// Mailboxes whose threads have ended.
@@ -58,6 +60,7 @@ fn begin() -> &'static Process {
         load: Alone::default(),
         gate: Gate::default(),
         seats: Seats::default(),
+        turn: Mutex::default(),
         forked: FORKED.load(Ordering::Relaxed),
         spare: Mutex::default(),
     }));

@@ -1,44 +1,15 @@
 //! Another backend while calls run, and a forked child.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../common/mod.rs"]
 mod common;
+mod work;
 
 use common::{in_own_process, library};
-use ndarray::{Array1, Array2};
-use ndarray_linalg::{Norm as _, SVD as _, Solve as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use threadctl::backend;
 use threadctl_src as _;
-
-/// A system whose solution is known, with as many operations inside and outside of dispatch.
-fn solves(order: usize) {
-    let matrix = Array2::from_shape_fn((order, order), |(row, column)| {
-        let diagonal = if row == column { order as f64 } else { 0.0 };
-        ((row * 7 + column * 3) % 11) as f64 + diagonal
-    });
-    let known = Array1::from_shape_fn(order, |row| 1.0 + row as f64 / order as f64);
-    let right: Array1<f64> = matrix
-        .rows()
-        .into_iter()
-        .map(|row| row.iter().zip(&known).map(|(a, x)| a * x).sum::<f64>())
-        .collect();
-    let solution = matrix.solve(&right).unwrap();
-    let off = (&solution - &known).fold(0.0, |worst: f64, x| x.abs().max(worst));
-    assert!(off < 1e-11, "{off:e} off on {:?}", backend::current());
-    let (_, singular, _) = matrix.svd(false, false).unwrap();
-    let squares: f64 = matrix.iter().map(|x| x * x).sum();
-    let ratio = singular.norm_l2() / squares.sqrt();
-    assert!(
-        (ratio - 1.0).abs() < 1e-11,
-        "{ratio} on {:?}",
-        backend::current()
-    );
-}
+use work::{in_child, paths, solves};
 
 #[test]
 fn calls_end_right_while_the_backend_changes() {
@@ -97,31 +68,8 @@ fn calls_end_right_while_the_backend_changes() {
     });
 }
 
-/// Forks, runs `body` in the child, and returns whether it ended well.
-fn in_child(body: impl FnOnce()) -> bool {
-    // SAFETY: the child calls what it must be able to call after a fork, and ends without running anything else.
-    match unsafe { libc::fork() } {
-        -1 => panic!("fork: {}", std::io::Error::last_os_error()),
-        0 => {
-            let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_ok();
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(!right)) }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: our own child, and a place for its status.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-        }
-    }
-}
-
 fn forks(test: &str, keys: &[&str]) {
-    let paths: Vec<String> = keys
-        .iter()
-        .map(|key| library(key).display().to_string())
-        .collect();
-    in_own_process(test, &[("THREADCTL_BACKEND", &paths.join(":"))], || {
+    in_own_process(test, &[("THREADCTL_BACKEND", &paths(keys))], || {
         // The first calls of all in a child; then after the parent has called; the child finds routines of its own too.
         assert!(in_child(|| solves(120)), "a child that begins");
         solves(120);

@@ -173,8 +173,8 @@ fn mixed_widths() -> bool {
     static LOADS: AtomicU64 = AtomicU64::new(0);
     static MIXED: AtomicBool = AtomicBool::new(false);
     let loads = objects::generation().loads();
-    // Relaxed: whoever comes meanwhile finds the answer of before, as if its call had been made before.
-    if LOADS.swap(loads, Ordering::Relaxed) != loads && !MIXED.load(Ordering::Relaxed) {
+    // Several may look at once, and find the same.
+    if LOADS.load(Ordering::Acquire) != loads && !MIXED.load(Ordering::Relaxed) {
         let plain = Naming::of_reference_libraries();
         let widths = definitions(&plain.fortran("dgemm")).into_iter();
         let widths = widths.filter_map(|definition| {
@@ -184,6 +184,8 @@ fn mixed_widths() -> bool {
         });
         let widths: BTreeSet<bool> = widths.collect();
         MIXED.store(widths.len() > 1, Ordering::Relaxed);
+        // After the answer: who reads this number has it.
+        LOADS.store(loads, Ordering::Release);
     }
     MIXED.load(Ordering::Relaxed)
 }
@@ -197,7 +199,9 @@ fn kept(object: &LoadedObject, naming: Naming) -> Option<Backend> {
         return known;
     }
     TRYING.set(true);
-    let backend = open(object, naming);
+    // Whom a setter reaches is tried out against a clock, and what comes of it here is for good: once more, lest a machine that
+    // stood still for a moment leave a whole program undispatched.
+    let backend = open(object, naming).or_else(|_| open(object, naming));
     TRYING.set(false);
     if let Err(why) = &backend {
         tracing::info!(library = %object.name.display(), %why, "its calls are left as they are");

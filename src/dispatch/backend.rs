@@ -263,6 +263,7 @@ impl Blas {
     /// # Safety
     /// As for [`named`](Blas::named).
     unsafe fn with_names(library: Library, naming: Naming, cut: bool) -> Result<Self> {
+        super::share::watch_forks();
         let path = library.path().to_owned();
         let unusable =
             |why: String| Error::new(ErrorKind::Unsupported, format!("{}: {why}", path.display()));

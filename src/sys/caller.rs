@@ -5,7 +5,7 @@
 //! then those that the caller's object brings. `RTLD_NEXT` is the first alone, so it knows nothing of what Python loads with
 //! its extensions.
 //!
-//! Invariant: nothing is loaded here that was not, and what an address was given out for stays loaded.
+//! Invariant: nothing is loaded here that was not; what an address was given out for stays loaded, and so does who asked.
 
 use super::library::Library;
 use super::objects::{self, LoadedObject};
@@ -47,7 +47,13 @@ pub(crate) fn beyond(name: &str, caller: usize, certain: bool) -> Option<Definit
             let mut all = definitions(name).into_iter();
             if certain { None } else { all.next() }
         })
-        .inspect(|found| keep(&found.object.name))
+        .inspect(|found| {
+            keep(&found.object.name);
+            // The answer is remembered for this place, so no other code may come to lie there.
+            if let Some(object) = objects::origin(caller) {
+                keep(&object.name);
+            }
+        })
 }
 
 /// All definitions of a name, but for that of the object that contains this very code and the main program's.

@@ -2,7 +2,8 @@
  * threadctl: finds, reads and limits the thread pools of this process (OpenBLAS, MKL, BLIS, OpenMP runtimes and others), and
  * tells how many cores there are for all of them.
  *
- * Link or open libthreadctl_preload.so. All functions may be called from any thread at any time, also at once; none prints,
+ * Open libthreadctl_preload.so, or link it, after the BLAS: the library has the names of BLAS and LAPACK too, and calls of a program
+ * that links it go through dispatch, to the BLAS that comes after it. All functions may be called from any thread at any time, also at once; none prints,
  * ends the process, or lets a C++ or Rust exception out.
  *
  * Errors. Functions of type int return THREADCTL_OK (0) or one of the other codes of enum threadctl_status, and write to

@@ -23,9 +23,18 @@ static FILE: OnceLock<PathBuf> = OnceLock::new();
 pub(crate) fn begin() {
     // Not a `Once`: in a child that was forked in the middle of one it would never end.
     static BEGUN: AtomicBool = AtomicBool::new(false);
-    if BEGUN.swap(true, Ordering::Relaxed) {
+    if BEGUN.load(Ordering::Acquire) {
         return;
     }
+    // Whoever is here at the same time does the same: nobody calls before it is done.
+    set_up();
+    if !BEGUN.swap(true, Ordering::AcqRel) && FILE.get().is_some() {
+        // SAFETY: a function that may be called at the end of the process; this library is never unloaded.
+        unsafe { libc::atexit(write_counts) };
+    }
+}
+
+fn set_up() {
     register(
         Slots {
             slots: &[],
@@ -44,8 +53,6 @@ pub(crate) fn begin() {
     if let Some(file) = std::env::var_os(COUNT).filter(|file| !file.is_empty()) {
         let _ = FILE.set(file.into());
         count_calls(true);
-        // SAFETY: a function that may be called at the end of the process; this library is never unloaded.
-        unsafe { libc::atexit(write_counts) };
     }
 }
 
@@ -79,7 +86,7 @@ pub(crate) fn end(error: &Error) -> ! {
     std::process::abort()
 }
 
-#[expect(clippy::print_stderr, reason = "what the user has to know")]
+/// Nothing can be done where it cannot be written.
 fn say(text: &str) {
-    eprintln!("threadctl-preload: {text}");
+    let _ = writeln!(std::io::stderr(), "threadctl-preload: {text}");
 }

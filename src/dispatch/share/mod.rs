@@ -180,6 +180,11 @@ pub fn width() -> usize {
     }
 }
 
+/// From now on a forked child knows that it is one, also where nothing was shared before.
+pub(super) fn watch_forks() {
+    process::current();
+}
+
 /// The turn to be in a kernel of a library that bears one caller at a time.
 pub(super) fn turn() -> &'static Mutex<()> {
     &process::current().turn

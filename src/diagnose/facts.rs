@@ -111,12 +111,16 @@ fn wanted(thread: &Used) -> u64 {
 }
 
 /// The groups with less than this part of the time of their process did not matter: threads that were made and then not used
-/// spin for a while before they sleep. Of the program's own threads the CPU time counts: those that hand out work wake up often,
-/// and on a busy machine wait long each time. Of pools, what they wanted: callers of which each has a pool starve the pools.
+/// spin for a while before they sleep. What they wanted counts: callers of which each has a pool starve the pools, and the pools
+/// them.
 const MATTERS: u64 = 20;
 
-/// The same for the program's own threads.
-const MATTERS_IN_PROGRAM: u64 = 10;
+/// The same for the program's own threads where no pool computes: those that hand out work to other processes wake up often, and on a
+/// busy machine wait long each time, so their CPU time counts.
+const MATTERS_ALONE: u64 = 10;
+
+/// From this part of the CPU time of their process on pools compute: more than they spin before they sleep.
+const COMPUTES: u64 = 6;
 
 /// Whether a thread computed, compared with the time of the one that wanted most.
 fn is_busy(thread: &Used, most: u64) -> bool {
@@ -126,6 +130,9 @@ fn is_busy(thread: &Used, most: u64) -> bool {
 /// The threads of a process by group.
 fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
     let ran: fn(&Used) -> u64 = |thread| thread.time.ran;
+    let pools = own.iter().filter(|thread| thread.group.kind.is_pool());
+    let pools_ran: u64 = pools.map(|thread| ran(thread)).sum();
+    let pools_compute = pools_ran >= own.iter().map(|thread| ran(thread)).sum::<u64>() / COMPUTES;
     let names: BTreeSet<&Group> = own.iter().map(|thread| &thread.group).collect();
     let group = |group: &Group| {
         let threads: Vec<&Used> = own
@@ -143,10 +150,10 @@ fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
         let others = || threads.iter().copied().filter(|thread| !thread.is_first);
         let files: BTreeSet<&String> = others().filter_map(|thread| thread.file.as_ref()).collect();
         let most = others().map(wanted).max().unwrap_or(0);
-        let (time_of, part): (fn(&Used) -> u64, u64) = if group.kind.is_pool() {
+        let (time_of, part): (fn(&Used) -> u64, u64) = if group.kind.is_pool() || pools_compute {
             (wanted, MATTERS)
         } else {
-            (ran, MATTERS_IN_PROGRAM)
+            (ran, MATTERS_ALONE)
         };
         let all: u64 = own.iter().map(|thread| time_of(thread)).sum();
         let matters = others().map(time_of).sum::<u64>() >= all / part;

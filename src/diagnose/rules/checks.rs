@@ -152,7 +152,7 @@ fn nested<'a>(
     let cores = context.report.cores.count;
     busy_processes(context).find_map(|process| {
         pools(process)
-            .filter(|inner| inner.busy > 0)
+            .filter(|inner| worked(process, inner))
             .find_map(|inner| {
                 let outer = process
                     .groups

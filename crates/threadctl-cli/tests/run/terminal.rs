@@ -40,7 +40,7 @@ fn the_command_has_the_terminal_and_leaves_it_as_it_was() {
         .unwrap();
     shell.exp_string("all-3-are").unwrap();
     // Its process group is the one that the terminal listens to.
-    shell.exp_regex(r"S\+|R\+").unwrap();
+    shell.exp_regex(r"[SR][<NLsl]*\+").unwrap();
     shell.wait_for_prompt().unwrap();
     let settings = |shell: &mut PtyReplSession| {
         shell.send_line("stty -g | tr ':' '\\n' | md5sum").unwrap();
@@ -102,7 +102,8 @@ fn an_ended_terminal_ends_the_command_and_the_report_is_still_written() {
     let mut shell =
         rexpect::spawn("bash --norc -i", Some(PATIENCE)).expect("bash of the package bash");
     expect(&mut shell, &line, "ready");
-    // The terminal goes, as when its window is closed.
+    // The terminal goes, as when its window is closed. An interactive shell does not end for being asked to.
+    shell.process_mut().set_kill_timeout(Some(100));
     drop(shell);
     let began = Instant::now();
     let document = loop {

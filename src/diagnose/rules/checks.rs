@@ -152,7 +152,8 @@ fn nested<'a>(
     let cores = context.report.cores.count;
     busy_processes(context).find_map(|process| {
         pools(process)
-            .filter(|inner| worked(process, inner))
+            // A team that one of several callers made is theirs, however little it came to run.
+            .filter(|inner| inner.busy > 0 && (inner.makers > 1 || worked(process, inner)))
             .find_map(|inner| {
                 let outer = process
                     .groups
@@ -484,7 +485,9 @@ pub(super) fn blas_at_one(context: &Context<'_>) -> Option<Found> {
     let report = context.report;
     let cores = report.cores.count;
     let wanted = report.runnable.mean;
-    if cores < 2 || report.wall_seconds < SHORT || wanted > f64::from(cores) * IDLE {
+    let others = report.others_cpu_seconds.unwrap_or(0.0) / report.wall_seconds.max(1e-9);
+    // What other processes use is not idle.
+    if cores < 2 || report.wall_seconds < SHORT || wanted + others > f64::from(cores) * IDLE {
         return None;
     }
     let mut busy_ones = report.processes.iter().filter(|process| process.is_busy);
@@ -512,7 +515,7 @@ pub(super) fn blas_at_one(context: &Context<'_>) -> Option<Found> {
             ),
             cost: format!(
                 "{:.1} of {cores} cores were idle",
-                f64::from(cores) - report.cores_used.min(f64::from(cores))
+                (f64::from(cores) - report.cores_used - others).max(0.0)
             ),
             confidence: Confidence::Possible,
             remedies: vec![

@@ -17,6 +17,8 @@ fn quietly(command: &str) -> String {
 
 fn shell() -> PtyReplSession {
     let mut shell = rexpect::spawn_bash(Some(PATIENCE)).expect("bash of the package bash");
+    // With job control it does not end for being asked to.
+    shell.process_mut().set_kill_timeout(Some(100));
     // An interactive shell has it; rexpect's is one.
     shell.send_line("set -m").unwrap();
     shell.wait_for_prompt().unwrap();

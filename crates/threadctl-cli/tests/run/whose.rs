@@ -184,7 +184,7 @@ fn without_the_agent_stacks_tell_whose_the_threads_are() {
         );
     }
     assert!(
-        (2..=3).contains(&threads(&document, "makers")),
+        (1..=3).contains(&threads(&document, "makers")),
         "{document:#}"
     );
     assert_eq!(

@@ -51,7 +51,7 @@ fn cut(row: &Row, m: usize, n: usize, width: usize) -> Option<Grid> {
     let [row_step, col_step] = row.steps;
     // Panels of columns, which kernels like best, as long as they are wide enough; then rows are cut as well.
     let narrowest = match m.max(n) / row.narrowest {
-        0 | 1 => row.narrow,
+        0 | 1 => Table::narrow(),
         _ => row.narrowest,
     };
     let across = width.min((n / narrowest).max(1));

@@ -12,8 +12,6 @@ pub(crate) struct Row {
     pub least: usize,
     /// The narrowest tile, in rows or columns.
     pub narrowest: usize,
-    /// That of a call which would not be cut otherwise.
-    pub narrow: usize,
     /// From so many rows or columns on in the small tiles that end a call, it has such: they let a helper that comes late
     /// find work, and cost 3 to 10 % of the call, since each packs its operands by itself.
     pub taper: usize,
@@ -48,28 +46,24 @@ pub(in crate::dispatch) const BUILT_IN: Table = Table {
     product: Row {
         least: 72 * 72 * 72,
         narrowest: 32,
-        narrow: 32,
         taper: 96,
         steps: [16, 8],
     },
     mirrored: Row {
         least: 88 * 88 * 88,
         narrowest: 32,
-        narrow: 32,
         taper: 192,
         steps: [16, 8],
     },
     triangle: Row {
         least: 88 * 88 * 88,
         narrowest: 48,
-        narrow: 48,
         taper: 512,
         steps: [16, 16],
     },
     sides: Row {
         least: 88 * 88 * 88,
         narrowest: 24,
-        narrow: 24,
         taper: 192,
         steps: [16, 8],
     },
@@ -83,13 +77,11 @@ pub(in crate::dispatch) const BUILT_IN: Table = Table {
 const BLIS: Table = Table {
     product: Row {
         narrowest: 256,
-        narrow: 32,
         taper: 256,
         ..BUILT_IN.product
     },
     mirrored: Row {
         narrowest: 256,
-        narrow: 32,
         taper: 256,
         ..BUILT_IN.mirrored
     },
@@ -107,7 +99,6 @@ pub(in crate::dispatch) fn of(library: &str) -> &'static Table {
 const TINY: Row = Row {
     least: 1,
     narrowest: 2,
-    narrow: 2,
     taper: 3,
     steps: [2, 2],
 };
@@ -149,6 +140,11 @@ impl Table {
     /// This one, unless nothing is too small.
     pub(super) fn in_force(&'static self) -> &'static Table {
         if small() { &SMALL } else { self }
+    }
+
+    /// The narrowest tile of a product which would not be cut otherwise, whatever the library.
+    pub(super) fn narrow() -> usize {
+        common().product.narrowest
     }
 
     /// Below so much work nobody is woken for a call alone.

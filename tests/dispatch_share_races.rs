@@ -1,5 +1,6 @@
-//! Shared calls for ThreadSanitizer (`cargo xtask sanitize`) and Miri: tiles write plain memory, so that nothing but the
-//! protocol orders what they do before what the caller reads.
+//! Shared calls for ThreadSanitizer and AddressSanitizer (`cargo xtask sanitize`) and Miri: tiles write plain memory, so that
+//! nothing but the protocol orders what they do before what the caller reads, and all that a call needs lies on its caller's
+//! stack.
 //!
 //! The sanitizer does not see into the standard library's locks, which is not compiled for it. So there are none here, and what
 //! goes into a pool and comes back is handed over by an atomic of our own; around shared calls, never inside.
@@ -11,7 +12,9 @@ mod watch;
 use rayon::ThreadPool;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicPtr, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+};
 use std::time::Duration;
 use threadctl::dispatch::share;
 use watch::{POOLS, cores, pool, rounds, spin};
@@ -169,4 +172,21 @@ fn a_race_that_must_be_reported() {
             places.add(0, 1);
         });
     });
+}
+
+/// That the other sanitizer sees what it is there for: a tile keeps a place on the stack of a caller that returns.
+#[test]
+#[ignore = "it is wrong on purpose"]
+fn a_use_after_return_that_must_be_reported() {
+    #[inline(never)]
+    fn keeps(kept: &AtomicPtr<u64>) {
+        let mut place = 0;
+        let here = AtomicPtr::new(&raw mut place);
+        share(2, |_| kept.store(here.load(Relaxed), Relaxed));
+    }
+    let kept = AtomicPtr::default();
+    keeps(&kept);
+    // SAFETY: none, on purpose: the place is gone.
+    let value = unsafe { kept.load(Relaxed).read_volatile() };
+    assert_eq!(value, 0);
 }

@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask bench [TABLE...]` builds what they need, sets THREADCTL_TEST_LIBS and THREADCTL_BIN, and runs this. Each
 //! table is printed as soon as it is made; with `--write` it also takes the place of the one in BENCHMARKS.md, between
-//! the marks that bear its name. A new table is a row of [`TABLES`] and a pair of marks.
+//! the marks that bear its name. A new table is a row of [`TABLES`] and a pair of marks. Variables of [`PARTS`] choose some of
+//! a table's rows; those are put among the rows that are in BENCHMARKS.md.
 #![allow(
     missing_docs,
     clippy::print_stdout,
@@ -22,6 +23,7 @@ mod demo;
 mod diagnose;
 mod dispatch;
 mod limits;
+mod merge;
 mod provider;
 mod start;
 #[path = "../../tests/common/trees.rs"]
@@ -36,14 +38,29 @@ const CASE: &str = "THREADCTL_BENCH_CASE";
 /// The value with which a child prints what the standard library counts; every other names a library.
 const AVAILABLE: &str = "available_parallelism";
 
+/// Each chooses rows in the tables that know it: libraries, calls, programs.
+const PARTS: &[&str] = &[
+    "THREADCTL_BENCH_LIBRARY",
+    "THREADCTL_BENCH_CALLS",
+    "THREADCTL_BENCH_PROGRAM",
+];
+
 struct Table {
     /// Between the marks, and on the command line.
     name: &'static str,
     make: fn() -> String,
+    /// By how many of its first cells a row is known.
+    key: usize,
 }
 
 const fn table(name: &'static str, make: fn() -> String) -> Table {
-    Table { name, make }
+    Table { name, make, key: 2 }
+}
+
+impl Table {
+    const fn key(self, key: usize) -> Table {
+        Table { key, ..self }
+    }
 }
 
 const TABLES: &[Table] = &[
@@ -53,15 +70,15 @@ const TABLES: &[Table] = &[
     table("demo", demo::table),
     table("cores", cores::table),
     table("cores-beside", beside::table),
-    table("diagnose-rules", diagnose::rules),
-    table("diagnose-remedies", diagnose::remedies),
-    table("diagnose-exact", diagnose::exact),
+    table("diagnose-rules", diagnose::rules).key(1),
+    table("diagnose-remedies", diagnose::remedies).key(1),
+    table("diagnose-exact", diagnose::exact).key(1),
     table("diagnose-overhead", diagnose::overhead),
     table("dispatch-calls", dispatch::calls::table),
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),
-    table("dispatch-tiles", dispatch::tiles::table),
-    table("dispatch-lapack", dispatch::lapack::table),
+    table("dispatch-tiles", dispatch::tiles::table).key(3),
+    table("dispatch-lapack", dispatch::lapack::table).key(3),
     table("dispatch-nested-lapack", dispatch::nested_lapack::table),
 ];
 
@@ -113,7 +130,8 @@ fn main() {
             "there is no table `{name}`"
         );
     }
-    for Table { name, make } in TABLES {
+    let partly = PARTS.iter().any(|part| std::env::var_os(part).is_some());
+    for Table { name, make, key } in TABLES {
         if !names.is_empty() && names.iter().all(|word| word != name) {
             continue;
         }
@@ -122,19 +140,27 @@ fn main() {
         if asked("--write") {
             let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
             let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
-            std::fs::write(file, replace(&text, name, &table)).expect("BENCHMARKS.md is written");
+            let text = replace(&text, name, |old| {
+                if partly {
+                    merge::merge(old, &table, *key)
+                } else {
+                    table
+                }
+            });
+            std::fs::write(file, text).expect("BENCHMARKS.md is written");
         }
     }
 }
 
-/// Puts `table` between the marks that bear its name.
-fn replace(text: &str, name: &str, table: &str) -> String {
+/// Puts what `table` makes of it in the place of what is between the marks that bear that name.
+fn replace(text: &str, name: &str, table: impl FnOnce(&str) -> String) -> String {
     let (begin, end) = (
         format!("<!-- begin {name} -->\n"),
         format!("<!-- end {name} -->"),
     );
     let (head, rest) = text.split_once(&begin).expect("BENCHMARKS.md has the mark");
-    let (_, tail) = rest.split_once(&end).expect("BENCHMARKS.md has the mark");
+    let (old, tail) = rest.split_once(&end).expect("BENCHMARKS.md has the mark");
+    let table = table(old);
     format!("{head}{begin}{table}{end}{tail}")
 }
 

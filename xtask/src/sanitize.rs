@@ -1,11 +1,12 @@
-//! `cargo xtask sanitize`: shared calls under ThreadSanitizer.
+//! `cargo xtask sanitize`: shared calls under ThreadSanitizer and AddressSanitizer.
 //!
-//! The sanitizer is an unstable option of the stable compiler (hence RUSTC_BOOTSTRAP), whose runtime comes with the
-//! toolchain; everything is built anew for it but the standard library. What that leads to is in
-//! `tsan-suppressions.txt`. Invariant: the task succeeds only if the tests are clean and a race made on purpose is
-//! reported, so that neither a sanitizer that is not there nor too many suppressions look like success.
+//! The sanitizers are unstable options of the stable compiler (hence RUSTC_BOOTSTRAP), whose runtimes come with the
+//! toolchain; everything is built anew for each but the standard library. What that leads to for threads is in
+//! `tsan-suppressions.txt`. Invariant: the task succeeds only if the tests are clean under every sanitizer and the mistake
+//! made on purpose for it is reported, so that neither a sanitizer that is not there nor too many suppressions look like
+//! success.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
 use anyhow::{Context, Result, bail};
@@ -13,14 +14,50 @@ use anyhow::{Context, Result, bail};
 use crate::FAILED;
 use crate::project::{Project, output_of, stdout_of, tail};
 
-/// The test program that is made for the sanitizer.
+/// The test program that is made for the sanitizers.
 const TEST: &str = "dispatch_share_races";
-/// The test in it that is wrong on purpose, and the function in which it is.
-const RACE: &str = "a_race_that_must_be_reported";
-const RACES_IN: &str = "Places>::add";
 
-/// What the sanitizer says first when it has found something.
-const REPORT: &str = "WARNING: ThreadSanitizer";
+/// A row: what one sanitizer is asked for, and what it must find.
+struct Sanitizer {
+    /// As it names itself.
+    name: &'static str,
+    /// The value of `-Zsanitizer`, and the folder below `target/`.
+    flag: &'static str,
+    folder: &'static str,
+    /// The variable that it reads, and what it is set to.
+    variable: &'static str,
+    options: fn(&Path) -> String,
+    /// The test in [`TEST`] that is wrong on purpose, and what the report of it has.
+    mistake: &'static str,
+    reported: &'static str,
+}
+
+const SANITIZERS: &[Sanitizer] = &[
+    Sanitizer {
+        name: "ThreadSanitizer",
+        flag: "thread",
+        folder: "tsan",
+        variable: "TSAN_OPTIONS",
+        // The path is quoted for the sanitizer's own reader, which splits at blanks and colons.
+        options: |root| {
+            let file = root.join("xtask/tsan-suppressions.txt");
+            format!("suppressions=\"{}\"", file.display())
+        },
+        mistake: "a_race_that_must_be_reported",
+        reported: "Places>::add",
+    },
+    // The call lies on its caller's stack: whoever touches it too late touches a frame that is gone. (rayon's global pool
+    // never ends, so leaks are not looked for.)
+    Sanitizer {
+        name: "AddressSanitizer",
+        flag: "address",
+        folder: "asan",
+        variable: "ASAN_OPTIONS",
+        options: |_| "detect_stack_use_after_return=1:detect_leaks=0".to_owned(),
+        mistake: "a_use_after_return_that_must_be_reported",
+        reported: "stack-use-after-return",
+    },
+];
 
 /// Builds, runs, judges.
 pub fn run(project: &Project) -> Result<ExitCode> {
@@ -30,26 +67,38 @@ pub fn run(project: &Project) -> Result<ExitCode> {
         .output()
         .is_err()
     {
-        bail!("the sanitizer needs llvm-symbolizer; type: apt-get install llvm");
+        bail!("the sanitizers need llvm-symbolizer; type: apt-get install llvm");
     }
-    let clean = test(project, &[])?;
-    eprint!("{}", tail(&clean, usize::MAX));
-    if !clean.status.success() || text(&clean).contains(REPORT) {
-        eprintln!("xtask: sanitize: FAILED; the reports are above");
-        return Ok(ExitCode::from(FAILED));
+    for sanitizer in SANITIZERS {
+        let Sanitizer {
+            name,
+            mistake,
+            reported,
+            ..
+        } = sanitizer;
+        let clean = test(project, sanitizer, &[])?;
+        eprint!("{}", tail(&clean, usize::MAX));
+        if !clean.status.success() || text(&clean).contains(name) {
+            eprintln!("xtask: sanitize: FAILED; the reports are above");
+            return Ok(ExitCode::from(FAILED));
+        }
+        let wrong = text(&test(
+            project,
+            sanitizer,
+            &["--ignored", "--exact", mistake],
+        )?);
+        if !(wrong.contains(name) && wrong.contains(reported)) {
+            eprintln!("{wrong}\nxtask: sanitize: FAILED; {name} did not report `{mistake}`");
+            return Ok(ExitCode::from(FAILED));
+        }
+        eprintln!("xtask: sanitize: ok; {name} finds nothing in `{TEST}` but `{mistake}`");
     }
-    let race = text(&test(project, &["--ignored", "--exact", RACE])?);
-    if !(race.contains(REPORT) && race.contains(RACES_IN)) {
-        eprintln!("{race}\nxtask: sanitize: FAILED; `{RACE}` was not reported");
-        return Ok(ExitCode::from(FAILED));
-    }
-    eprintln!("xtask: sanitize: ok; no race in `{TEST}`, and the one made on purpose is reported");
     Ok(ExitCode::SUCCESS)
 }
 
-fn test(project: &Project, args: &[&str]) -> Result<Output> {
+fn test(project: &Project, sanitizer: &Sanitizer, args: &[&str]) -> Result<Output> {
     let host = host()?;
-    let suppressions: PathBuf = project.root.join("xtask/tsan-suppressions.txt");
+    let flag = sanitizer.flag;
     let mut command = project.cargo();
     command
         // A target of its own: build scripts and macros are not for the sanitizer.
@@ -59,20 +108,16 @@ fn test(project: &Project, args: &[&str]) -> Result<Output> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env(
             "RUSTFLAGS",
-            "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+            format!("-Zsanitizer={flag} -Cunsafe-allow-abi-mismatch=sanitizer"),
         )
-        .env("CARGO_TARGET_DIR", project.target.join("tsan"))
-        .env("TSAN_OPTIONS", options(&suppressions));
+        .env("CARGO_TARGET_DIR", project.target.join(sanitizer.folder))
+        .env(sanitizer.variable, (sanitizer.options)(&project.root));
     eprintln!(
-        "xtask: sanitize: cargo test --test {TEST} -- {}",
+        "xtask: sanitize: {}: cargo test --test {TEST} -- {}",
+        sanitizer.name,
         args.join(" ")
     );
     output_of(&mut command)
-}
-
-/// The path is quoted for the sanitizer's own reader, which splits at blanks and colons.
-fn options(suppressions: &Path) -> String {
-    format!("suppressions=\"{}\"", suppressions.display())
 }
 
 /// The name of the platform that the compiler runs on.

@@ -24,11 +24,11 @@ pub fn table() -> String {
     );
     for library in libraries() {
         let text = children("dispatch-calls", library, &[]);
-        let (summary, calls) = text.split_once('\n').map_or((text.as_str(), ""), |_| {
-            text.split_once("\n\n").expect("two parts")
-        });
-        table += summary;
-        table += "\n";
+        let (summary, calls) = text.split_once("\n\n").expect("two parts");
+        for line in summary.lines().filter(|line| !line.is_empty()) {
+            table += line;
+            table += "\n";
+        }
         whole += calls;
     }
     table
@@ -40,7 +40,7 @@ pub fn table() -> String {
         ))
 }
 
-/// What a child prints: the summary's rows, an empty line, a row for each call.
+/// What a child prints: the summary's rows (none where only some calls were asked for), an empty line, a row for each call.
 pub fn rows(case: &Case) -> String {
     path(case);
     let mut buffers = Buffers::new();
@@ -97,13 +97,24 @@ pub fn rows(case: &Case) -> String {
         eprintln!("{} {}: {:.3}", case.key, call.name, ratio.median);
         results.push((call, ratio.median));
     }
-    summary(case, &results) + "\n" + &text
+    let summary = if some_only() {
+        "\n".to_owned()
+    } else {
+        summary(case, &results)
+    };
+    summary + "\n" + &text
 }
 
-/// Whether `THREADCTL_BENCH_CALLS`, names with commas between them, has it, or there is no such variable: for a second look.
+/// Which calls are asked for, names with commas between them, for a second look.
+const ASKED: &str = "THREADCTL_BENCH_CALLS";
+
+fn some_only() -> bool {
+    std::env::var_os(ASKED).is_some()
+}
+
+/// Whether [`ASKED`] has it, or there is no such variable.
 fn wanted(call: &Call) -> bool {
-    std::env::var("THREADCTL_BENCH_CALLS")
-        .map_or(true, |names| names.split(',').any(|name| name == call.name))
+    std::env::var(ASKED).map_or(true, |names| names.split(',').any(|name| name == call.name))
 }
 
 fn summary(case: &Case, results: &[(&Call, f64)]) -> String {

@@ -6,6 +6,7 @@ use super::{
     LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
 };
 use crate::common::Case;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use threadctl::dispatch::Pool;
 use threadctl::{Limits, Workers};
@@ -16,6 +17,7 @@ const ROUNDS: usize = 3;
 const SPAN: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_millis(700);
 const WARM: Duration = Duration::from_millis(200);
+const BUSY_ROUNDS: usize = 25;
 
 /// Set for a child whose main thread is one of the pool's workers.
 const HERE: &str = "THREADCTL_BENCH_HERE";
@@ -27,6 +29,9 @@ const TARGETS: (f64, f64, f64) = (1.05, 1.02, 3.0);
 pub const HEAD: &str = "| library | program | default | BLAS at 1 | best static | region | dispatch | bound, ms | dispatch / bound | \
      dispatch / best static | BLAS at 1 / dispatch | wait: default | BLAS at 1 | region | dispatch |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// And the table under it.
+const BUSY_HEAD: &str = "| library | what | figure |\n| --- | --- | --- |\n";
 
 /// What is under such a table.
 pub fn legend((bound, best, wait): (f64, f64, f64), what: &str) -> String {
@@ -44,20 +49,24 @@ pub fn legend((bound, best, wait): (f64, f64, f64), what: &str) -> String {
 /// The table, rows from each child.
 pub fn table() -> String {
     let mut table = String::from(HEAD);
+    let mut busy = String::from(BUSY_HEAD);
     for library in libraries() {
-        table += &children("dispatch-nested", library, &[]);
-        if library.key == LIBRARIES[0] {
-            table += &children("dispatch-nested", library, &[(HERE, "1")]);
-        }
-        if library.key == "mkl-rt" {
-            table += &children(
-                "dispatch-nested",
-                library,
-                &[("MKL_THREADING_LAYER", "TBB")],
-            );
+        let kinds: &[&[(&str, &str)]] = match library.key {
+            "mkl-rt" => &[&[], &[("MKL_THREADING_LAYER", "TBB")]],
+            key if key == LIBRARIES[0] => &[&[], &[(HERE, "1")]],
+            _ => &[&[]],
+        };
+        for environment in kinds {
+            let text = children("dispatch-nested", library, environment);
+            // No rows, where the programs asked for are not for this.
+            let (rows, row) = text.split_once("\n\n").unwrap_or(("", text.trim_start()));
+            table.extend(rows.lines().flat_map(|line| [line, "\n"]));
+            busy += row;
         }
     }
     table
+        + "\n"
+        + &busy
         + &legend(
             TARGETS,
             "each program ends with a pass of sin over 524,288 elements.",
@@ -169,6 +178,72 @@ pub fn rows(case: &Case) -> String {
         });
         let label = format!("{}{label}", case.label);
         text += &measured.row(cores, &label, workload.name, TARGETS);
+    }
+    text + "\n" + &busy(case, label) + &uncoordinated(case, label, &narrow)
+}
+
+/// What the bound leaves out: how much longer one thread takes where the other cores are as busy as its own. Products of 512 and
+/// a pass, a copy for each core, over the same on one core alone.
+fn busy(case: &Case, label: &str) -> String {
+    const COPIES: &str = "8 of 512";
+    let cores = rayon::current_num_threads();
+    let copies: Vec<Mutex<Workload>> = (0..cores)
+        .flat_map(|_| all())
+        .filter(|program| program.name == COPIES)
+        .map(Mutex::new)
+        .collect();
+    let blas = direct(case);
+    let one = Column::all(cores)[0].limit();
+    let (alone, together) = (pool(1), pool(cores));
+    let time = |pool: &rayon::ThreadPool| {
+        let start = Instant::now();
+        pool.broadcast(|worker| {
+            let _of_thread = tbb().then(|| {
+                Limits::new()
+                    .user_api("blas", 1)
+                    .limit_thread()
+                    .expect("MKL has a number for each thread")
+            });
+            let mut copy = copies[worker.index()].lock().expect("nobody panics");
+            copy.run(&blas, Mode::Sequential);
+        });
+        start.elapsed().as_secs_f64()
+    };
+    time(&together);
+    let ratios = (0..BUSY_ROUNDS)
+        .map(|_| time(&together) / time(&alone))
+        .collect();
+    drop(one);
+    let ratio = crate::common::spread(ratios);
+    format!(
+        "| {}{label} | {COPIES} on each core at once, over on one alone | {:.3} [{:.3} to {:.3}] |\n",
+        case.label, ratio.median, ratio.low, ratio.high
+    )
+}
+
+/// What nobody coordinates: run-queue wait where each worker's calls have more and more threads of the library's own.
+fn uncoordinated(case: &Case, label: &str, narrow: &rayon::ThreadPool) -> String {
+    const PROGRAM: &str = "16 of 256";
+    let cores = rayon::current_num_threads();
+    let mut program = all()
+        .into_iter()
+        .find(|program| program.name == PROGRAM)
+        .expect("it is one of them");
+    let mut text = String::new();
+    for blas in [2, 4, 8] {
+        let column = Column {
+            workers: cores,
+            blas,
+            mode: Mode::Loop,
+            span: SPAN,
+        };
+        std::thread::sleep(SETTLE);
+        let (_, wait) = measure(case, &column, narrow, &mut program);
+        text += &format!(
+            "| {}{label} | wait of {PROGRAM} at {cores} x {blas} threads | {:.1} % |\n",
+            case.label,
+            100.0 * wait
+        );
     }
     text
 }

@@ -56,7 +56,7 @@ const TABLE: [Row; 15] = [
     row(Routine::Dot, "dot", 4096, 768 * KIB),
     row(Routine::Nrm2, "nrm2", 4096, 256 * KIB),
     row(Routine::Asum, "asum", 4096, 1536 * KIB),
-    row(Routine::Iamax, "iamax", 4096, 4096 * KIB),
+    row(Routine::Iamax, "iamax", 4096, 16384 * KIB),
     row(Routine::Gemv, "gemv", 2048, 1024 * KIB),
     row(Routine::Ger, "ger", 2048, 1024 * KIB),
     row(Routine::Hemv, "hemv", 0, 3072 * KIB),

@@ -9,7 +9,7 @@
 use super::outcome::{Held, Outcome};
 use super::plan::{self, Decision, Hold, Identity, Means, Reach, Scope};
 use super::select::{Limits, Request, Selector};
-use super::shared;
+use super::shared::Shared;
 use super::target::{ProcessTarget, ThreadTarget};
 use super::thread;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,7 +45,7 @@ struct Inner {
     missing: Vec<String>,
     strict: bool,
     /// For calls that dispatch shares, if these limits are for them too.
-    shared: Option<Arc<[Request]>>,
+    shared: Option<Shared>,
 }
 
 /// What a plan does in one scope.
@@ -98,7 +98,7 @@ impl Plan {
             unmatched: unmatched.iter().map(name).collect(),
             strict: limits.strict,
             runtimes: chosen,
-            shared: (!limits.kernels).then(|| requests.into()),
+            shared: (!limits.kernels).then(|| Shared::new(requests)),
         };
         tracing::debug!(
             limits = %limits,
@@ -183,10 +183,10 @@ impl Plan {
         if plan.strict && !plan.all_hold(side, &guard.held) {
             return Err(plan.not_honoured(scope, &guard.held));
         }
-        if let Some(requests) = &plan.shared {
+        if let Some(shared) = &plan.shared {
             match scope {
-                Scope::Process => shared::begin(requests),
-                Scope::Thread => shared::begin_here(requests),
+                Scope::Process => shared.begin(),
+                Scope::Thread => shared.begin_here(),
             }
             guard.shares = true;
         }
@@ -352,10 +352,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let (true, Some(requests)) = (self.shares, &self.plan.shared) {
+        if let (true, Some(shared)) = (self.shares, &self.plan.shared) {
             match self.scope {
-                Scope::Process => shared::end(requests),
-                Scope::Thread => shared::end_here(requests),
+                Scope::Process => shared.end(),
+                Scope::Thread => shared.end_here(),
             }
         }
         let holds = &self.plan.side(self.scope).holds;

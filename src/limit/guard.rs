@@ -185,10 +185,17 @@ impl Plan {
         }
         if let Some(shared) = &plan.shared {
             match scope {
-                Scope::Process => shared.begin(),
-                Scope::Thread => shared.begin_here(),
+                // With the first hold.
+                Scope::Process if !guard.held.is_empty() => {}
+                Scope::Process => {
+                    shared.begin();
+                    guard.shares = true;
+                }
+                Scope::Thread => {
+                    shared.begin_here();
+                    guard.shares = true;
+                }
             }
-            guard.shares = true;
         }
         Ok(guard)
     }
@@ -319,10 +326,16 @@ struct Guard {
     plan: Arc<Inner>,
     scope: Scope,
     /// What the holds of the plan's side got, in their order; shorter while the guard is being made.
-    held: SmallVec<[Held; 4]>,
-    /// It is among those that dispatch asks for.
+    held: SmallVec<[Held; 2]>,
+    /// It is among those that dispatch asks for, by itself and not with its first hold.
     shares: bool,
     outcomes: OnceLock<Vec<Outcome>>,
+}
+
+/// What is counted with the hold at that place: a guard for the process with its first, whose lock all guards of the plan take.
+fn counted(plan: &Inner, scope: Scope, place: usize) -> Option<&Shared> {
+    let first = place == 0 && scope == Scope::Process;
+    plan.shared.as_ref().filter(|_| first)
 }
 
 impl Guard {
@@ -333,10 +346,14 @@ impl Guard {
                 self.held.push(Held { grant, above: 0 });
             }
             Through::Process(target) => {
-                let grant = target.ledger.acquire(limit);
-                self.held.push(Held { grant, above: 0 });
-                if let (Some(local), Some(held)) = (&target.local, self.held.last_mut()) {
-                    thread::refresh(local);
+                let (grant, above) = match counted(&self.plan, self.scope, self.held.len()) {
+                    Some(shared) => target.ledger.acquire_and(limit, || shared.begin_locked()),
+                    None => target.ledger.acquire_and(limit, || ()),
+                };
+                self.held.push(Held { grant, above });
+                if let (Some(local), Some(held)) = (&target.local, self.held.last_mut())
+                    && thread::refresh(local)
+                {
                     held.above = target.ledger.locals_above(limit);
                 }
             }
@@ -359,11 +376,14 @@ impl Drop for Guard {
             }
         }
         let holds = &self.plan.side(self.scope).holds;
-        for (limit, through) in holds[..self.held.len()].iter().rev() {
+        for (place, (limit, through)) in holds[..self.held.len()].iter().enumerate().rev() {
             let released = catch_unwind(AssertUnwindSafe(|| match through {
                 Through::Thread(target) => thread::release(target, *limit),
                 Through::Process(target) => {
-                    target.ledger.release(*limit);
+                    match counted(&self.plan, self.scope, place) {
+                        Some(shared) => target.ledger.release_and(*limit, || shared.end_locked()),
+                        None => target.ledger.release_and(*limit, || ()),
+                    }
                     if let Some(local) = &target.local {
                         thread::refresh(local);
                     }

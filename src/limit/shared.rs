@@ -5,7 +5,9 @@
 //! of that thread and of no other.
 //!
 //! A guard costs one addition here and one subtraction, since its plan keeps its place: it is listed with its first guard for
-//! the process, and struck off when it and its guards are gone.
+//! the process, and struck off when it and its guards are gone. Where the plan has a lock that each of its guards takes anyway,
+//! they are ordered by it, and the count need not be changed by atomic operations, each of which costs as much as the library's
+//! own setter.
 //!
 //! Invariants: a guard is counted exactly as long as it lives, unless the thread that it is for has ended; where no plan has made
 //! guards, a call pays for two loads. Plans by which dispatch holds the libraries themselves are not here.
@@ -59,6 +61,23 @@ impl Shared {
             self.list();
         }
         self.0.alive.fetch_add(1, Ordering::Release);
+    }
+
+    /// [`begin`](Shared::begin) for a plan whose guards all begin and end under one lock, which the caller has.
+    #[inline]
+    pub(super) fn begin_locked(&self) {
+        if !self.0.listed.load(Ordering::Acquire) {
+            self.list();
+        }
+        let alive = self.0.alive.load(Ordering::Relaxed);
+        self.0.alive.store(alive + 1, Ordering::Release);
+    }
+
+    /// The guard of [`begin_locked`](Shared::begin_locked) ends; the caller has that lock.
+    #[inline]
+    pub(super) fn end_locked(&self) {
+        let alive = self.0.alive.load(Ordering::Relaxed);
+        self.0.alive.store(alive - 1, Ordering::Release);
     }
 
     #[cold]

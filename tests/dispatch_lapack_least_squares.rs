@@ -412,7 +412,8 @@ fn forbidden(blas: &Blas) {
             assert!(work.read().wide().re >= 80.0);
         }
         assert!(memory[..3].iter().flatten().all(|&value| value == T::ONE));
-        // Nothing to solve: all zeros.
+        // Nothing to solve: all zeros. What the workspace should have is said all the same.
+        memory[3][0] = T::ZERO;
         let c = memory[2].as_mut_ptr();
         // SAFETY: two rows of two columns, at most.
         let said = unsafe {
@@ -421,6 +422,7 @@ fn forbidden(blas: &Blas) {
         };
         assert_eq!(said.unwrap(), 0);
         assert!(memory[2][..4].iter().all(|&value| value == T::ZERO));
+        assert!(memory[3][0].wide().re >= 2.0);
     }
     of_all_types!(refusals(blas));
     of_all_types!(refusals(&direct(blas)));

@@ -51,15 +51,26 @@ struct Table {
     make: fn() -> String,
     /// By how many of its first cells a row is known.
     key: usize,
+    /// Makes of the rows, those of this run or all, what is in BENCHMARKS.md: order, and figures over several rows.
+    finish: fn(&str) -> String,
 }
 
 const fn table(name: &'static str, make: fn() -> String) -> Table {
-    Table { name, make, key: 2 }
+    Table {
+        name,
+        make,
+        key: 2,
+        finish: str::to_owned,
+    }
 }
 
 impl Table {
     const fn key(self, key: usize) -> Table {
         Table { key, ..self }
+    }
+
+    const fn finish(self, finish: fn(&str) -> String) -> Table {
+        Table { finish, ..self }
     }
 }
 
@@ -78,7 +89,9 @@ const TABLES: &[Table] = &[
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),
     table("dispatch-tiles", dispatch::tiles::table).key(3),
-    table("dispatch-lapack", dispatch::lapack::table).key(3),
+    table("dispatch-lapack", dispatch::lapack::table)
+        .key(3)
+        .finish(dispatch::lapack::finish),
     table("dispatch-nested-lapack", dispatch::nested_lapack::table),
 ];
 
@@ -131,21 +144,27 @@ fn main() {
         );
     }
     let partly = PARTS.iter().any(|part| std::env::var_os(part).is_some());
-    for Table { name, make, key } in TABLES {
+    for Table {
+        name,
+        make,
+        key,
+        finish,
+    } in TABLES
+    {
         if !names.is_empty() && names.iter().all(|word| word != name) {
             continue;
         }
         let table = make();
-        println!("{table}");
+        println!("{}", finish(&table));
         if asked("--write") {
             let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
             let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
             let text = replace(&text, name, |old| {
-                if partly {
+                finish(&if partly {
                     merge::merge(old, &table, *key)
                 } else {
                     table
-                }
+                })
             });
             std::fs::write(file, text).expect("BENCHMARKS.md is written");
         }

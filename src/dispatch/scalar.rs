@@ -1,6 +1,7 @@
 //! The four element types, as dispatch needs them.
 
 use super::backend::Listed;
+use super::level2::Both;
 use crate::sys::blas::Element;
 use num_complex::Complex;
 use std::fmt::Debug;
@@ -15,6 +16,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 pub trait Scalar:
     Element<Real: PartialOrd + Debug + Send + Sync>
     + Listed
+    + Both
     + Send
     + Sync
     + Debug

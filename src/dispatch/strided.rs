@@ -32,6 +32,15 @@ impl<T> Strided<T> {
         (len > 0 && inc != 0 && isize::try_from(bytes(vector.span().1)).is_ok()).then_some(vector)
     }
 
+    /// A copy of it, whose elements are beside each other from there on.
+    pub fn copied(&self, start: *mut T) -> Self {
+        Strided {
+            start: Shared::output(start),
+            len: self.len,
+            inc: 1,
+        }
+    }
+
     /// How many elements there are.
     pub fn len(&self) -> usize {
         self.len

@@ -9,7 +9,7 @@
 use super::outcome::{Held, Outcome};
 use super::plan::{self, Decision, Hold, Identity, Means, Reach, Scope};
 use super::select::{Limits, Request, Selector};
-use super::shared;
+use super::shared::Shared;
 use super::target::{ProcessTarget, ThreadTarget};
 use super::thread;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,7 +45,7 @@ struct Inner {
     missing: Vec<String>,
     strict: bool,
     /// For calls that dispatch shares, if these limits are for them too.
-    shared: Option<Arc<[Request]>>,
+    shared: Option<Shared>,
 }
 
 /// What a plan does in one scope.
@@ -98,7 +98,7 @@ impl Plan {
             unmatched: unmatched.iter().map(name).collect(),
             strict: limits.strict,
             runtimes: chosen,
-            shared: (!limits.kernels).then(|| requests.into()),
+            shared: (!limits.kernels).then(|| Shared::new(requests)),
         };
         tracing::debug!(
             limits = %limits,
@@ -183,12 +183,19 @@ impl Plan {
         if plan.strict && !plan.all_hold(side, &guard.held) {
             return Err(plan.not_honoured(scope, &guard.held));
         }
-        if let Some(requests) = &plan.shared {
+        if let Some(shared) = &plan.shared {
             match scope {
-                Scope::Process => shared::begin(requests),
-                Scope::Thread => shared::begin_here(requests),
+                // With the first hold.
+                Scope::Process if !guard.held.is_empty() => {}
+                Scope::Process => {
+                    shared.begin();
+                    guard.shares = true;
+                }
+                Scope::Thread => {
+                    shared.begin_here();
+                    guard.shares = true;
+                }
             }
-            guard.shares = true;
         }
         Ok(guard)
     }
@@ -319,10 +326,16 @@ struct Guard {
     plan: Arc<Inner>,
     scope: Scope,
     /// What the holds of the plan's side got, in their order; shorter while the guard is being made.
-    held: SmallVec<[Held; 4]>,
-    /// It is among those that dispatch asks for.
+    held: SmallVec<[Held; 2]>,
+    /// It is among those that dispatch asks for, by itself and not with its first hold.
     shares: bool,
     outcomes: OnceLock<Vec<Outcome>>,
+}
+
+/// What is counted with the hold at that place: a guard for the process with its first, whose lock all guards of the plan take.
+fn counted(plan: &Inner, scope: Scope, place: usize) -> Option<&Shared> {
+    let first = place == 0 && scope == Scope::Process;
+    plan.shared.as_ref().filter(|_| first)
 }
 
 impl Guard {
@@ -333,10 +346,14 @@ impl Guard {
                 self.held.push(Held { grant, above: 0 });
             }
             Through::Process(target) => {
-                let grant = target.ledger.acquire(limit);
-                self.held.push(Held { grant, above: 0 });
-                if let (Some(local), Some(held)) = (&target.local, self.held.last_mut()) {
-                    thread::refresh(local);
+                let (grant, above) = match counted(&self.plan, self.scope, self.held.len()) {
+                    Some(shared) => target.ledger.acquire_and(limit, || shared.begin_locked()),
+                    None => target.ledger.acquire_and(limit, || ()),
+                };
+                self.held.push(Held { grant, above });
+                if let (Some(local), Some(held)) = (&target.local, self.held.last_mut())
+                    && thread::refresh(local)
+                {
                     held.above = target.ledger.locals_above(limit);
                 }
             }
@@ -352,18 +369,21 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let (true, Some(requests)) = (self.shares, &self.plan.shared) {
+        if let (true, Some(shared)) = (self.shares, &self.plan.shared) {
             match self.scope {
-                Scope::Process => shared::end(requests),
-                Scope::Thread => shared::end_here(requests),
+                Scope::Process => shared.end(),
+                Scope::Thread => shared.end_here(),
             }
         }
         let holds = &self.plan.side(self.scope).holds;
-        for (limit, through) in holds[..self.held.len()].iter().rev() {
+        for (place, (limit, through)) in holds[..self.held.len()].iter().enumerate().rev() {
             let released = catch_unwind(AssertUnwindSafe(|| match through {
                 Through::Thread(target) => thread::release(target, *limit),
                 Through::Process(target) => {
-                    target.ledger.release(*limit);
+                    match counted(&self.plan, self.scope, place) {
+                        Some(shared) => target.ledger.release_and(*limit, || shared.end_locked()),
+                        None => target.ledger.release_and(*limit, || ()),
+                    }
                     if let Some(local) = &target.local {
                         thread::refresh(local);
                     }

@@ -231,14 +231,33 @@ impl<V: Value> Ledger<V> {
         }
     }
 
+    /// Adds a limit, and does something more under the lock. Besides the grant it returns what
+    /// [`locals_above`](Ledger::locals_above) would.
+    pub fn acquire_and(&self, limit: u32, also: impl FnOnce()) -> (Grant, u32) {
+        let mut state = self.locked();
+        let grant = state.book.acquire(&self.value, limit);
+        also();
+        (grant, state.locals.above(limit))
+    }
+
+    /// Takes a limit away that [`acquire_and`](Ledger::acquire_and) added, after something more under the lock, which is done
+    /// even if the setting's code panics.
+    pub fn release_and(&self, limit: u32, also: impl FnOnce()) {
+        let mut state = self.locked();
+        also();
+        state.book.release(&self.value, limit);
+    }
+
     /// Adds a limit.
+    #[cfg(any(loom, test))]
     pub fn acquire(&self, limit: u32) -> Grant {
-        lock(&self.state).book.acquire(&self.value, limit)
+        self.acquire_and(limit, || ()).0
     }
 
     /// Takes a limit away that [`acquire`](Ledger::acquire) added.
+    #[cfg(any(loom, test))]
     pub fn release(&self, limit: u32) {
-        lock(&self.state).book.release(&self.value, limit);
+        self.release_and(limit, || ());
     }
 
     /// A lasting change, at once or when the last limit goes, and what is in force after it.

@@ -4,74 +4,155 @@
 //! dispatch's choice. So limits on such calls are exact in both scopes, on every library: one for a thread holds for the calls
 //! of that thread and of no other.
 //!
-//! Invariants: an entry is here exactly as long as its guard lives, unless the thread that it is for has ended; whoever makes
-//! no guards pays for two loads per call. Entries of guards by which dispatch holds the libraries themselves are not here.
+//! A guard costs one addition here and one subtraction, since its plan keeps its place: it is listed with its first guard for
+//! the process, and struck off when it and its guards are gone. Where the plan has a lock that each of its guards takes anyway,
+//! they are ordered by it, and the count need not be changed by atomic operations, each of which costs as much as the library's
+//! own setter.
+//!
+//! Invariants: a guard is counted exactly as long as it lives, unless the thread that it is for has ended; where no plan has made
+//! guards, a call pays for two loads. Plans by which dispatch holds the libraries themselves are not here.
 
 use super::plan::{Identity, assign};
 use super::select::Request;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The entries of one guard's plan.
-type Requests = Arc<[Request]>;
-
-/// How many are in [`PROCESS`].
-static ANY: AtomicUsize = AtomicUsize::new(0);
-static PROCESS: Mutex<Vec<Requests>> = Mutex::new(Vec::new());
+/// How many are in [`PLANS`].
+static LISTED: AtomicUsize = AtomicUsize::new(0);
+/// Those that have made guards for the process.
+static PLANS: Mutex<Vec<Arc<Entries>>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// How many are in [`HERE`].
+    /// How many guards for this thread are alive.
     static ANY_HERE: Cell<usize> = const { Cell::new(0) };
-    static HERE: RefCell<Vec<Requests>> = const { RefCell::new(Vec::new()) };
+    /// Of which plans they are, and how many of each. One with none keeps its place until another needs one: mostly it comes
+    /// again.
+    static HERE: RefCell<Vec<(Arc<Entries>, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A guard for the process begins.
-pub(super) fn begin(requests: &Requests) {
-    lock().push(Arc::clone(requests));
-    // Under the lock's order; who calls meanwhile is before or after this guard.
-    ANY.fetch_add(1, Ordering::Release);
+/// A plan's entries.
+#[derive(Debug)]
+struct Entries {
+    requests: Vec<Request>,
+    /// How many of its guards for the process are alive.
+    alive: AtomicUsize,
+    /// Whether it is in [`PLANS`].
+    listed: AtomicBool,
 }
 
-/// It ends.
-pub(super) fn end(requests: &Requests) {
-    let mut entries = lock();
-    if remove(&mut entries, requests) {
-        ANY.fetch_sub(1, Ordering::Release);
+/// A plan's place here. Its guards keep the plan, and so this.
+#[derive(Debug)]
+pub(super) struct Shared(Arc<Entries>);
+
+impl Shared {
+    pub(super) fn new(requests: Vec<Request>) -> Self {
+        Shared(Arc::new(Entries {
+            requests,
+            alive: AtomicUsize::new(0),
+            listed: AtomicBool::new(false),
+        }))
+    }
+
+    /// A guard for the process begins. Who calls meanwhile is before or after it.
+    #[inline]
+    pub(super) fn begin(&self) {
+        if !self.0.listed.load(Ordering::Acquire) {
+            self.list();
+        }
+        self.0.alive.fetch_add(1, Ordering::Release);
+    }
+
+    /// [`begin`](Shared::begin) for a plan whose guards all begin and end under one lock, which the caller has.
+    #[inline]
+    pub(super) fn begin_locked(&self) {
+        if !self.0.listed.load(Ordering::Acquire) {
+            self.list();
+        }
+        let alive = self.0.alive.load(Ordering::Relaxed);
+        self.0.alive.store(alive + 1, Ordering::Release);
+    }
+
+    /// The guard of [`begin_locked`](Shared::begin_locked) ends; the caller has that lock.
+    #[inline]
+    pub(super) fn end_locked(&self) {
+        let alive = self.0.alive.load(Ordering::Relaxed);
+        self.0.alive.store(alive - 1, Ordering::Release);
+    }
+
+    #[cold]
+    fn list(&self) {
+        let mut plans = lock();
+        // Unless another thread was here first.
+        if !self.0.listed.load(Ordering::Relaxed) {
+            plans.push(Arc::clone(&self.0));
+            LISTED.store(plans.len(), Ordering::Release);
+            self.0.listed.store(true, Ordering::Release);
+        }
+    }
+
+    /// It ends.
+    #[inline]
+    pub(super) fn end(&self) {
+        self.0.alive.fetch_sub(1, Ordering::Release);
+    }
+
+    /// A guard for the calling thread begins.
+    #[inline]
+    pub(super) fn begin_here(&self) {
+        let added = HERE.try_with(|here| {
+            let mut here = here.borrow_mut();
+            match here.iter_mut().find(|(plan, _)| Arc::ptr_eq(plan, &self.0)) {
+                Some((_, alive)) => *alive += 1,
+                None => self.settle_here(&mut here),
+            }
+        });
+        if added.is_ok() {
+            ANY_HERE.set(ANY_HERE.get() + 1);
+        }
+    }
+
+    #[cold]
+    fn settle_here(&self, here: &mut Vec<(Arc<Entries>, usize)>) {
+        here.retain(|(_, alive)| *alive > 0);
+        here.push((Arc::clone(&self.0), 1));
+    }
+
+    /// It ends.
+    #[inline]
+    pub(super) fn end_here(&self) {
+        let removed = HERE.try_with(|here| {
+            let mut here = here.borrow_mut();
+            let alive = here.iter_mut().find_map(|(plan, alive)| {
+                (Arc::ptr_eq(plan, &self.0) && *alive > 0).then_some(alive)
+            });
+            alive.map(|alive| *alive -= 1).is_some()
+        });
+        if removed == Ok(true) {
+            ANY_HERE.set(ANY_HERE.get() - 1);
+        }
     }
 }
 
-/// A guard for the calling thread begins.
-pub(super) fn begin_here(requests: &Requests) {
-    let added = HERE.try_with(|here| here.borrow_mut().push(Arc::clone(requests)));
-    if added.is_ok() {
-        ANY_HERE.set(ANY_HERE.get() + 1);
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.0.listed.load(Ordering::Acquire) {
+            let mut plans = lock();
+            plans.retain(|plan| !Arc::ptr_eq(plan, &self.0));
+            LISTED.store(plans.len(), Ordering::Release);
+        }
     }
 }
 
-/// It ends.
-pub(super) fn end_here(requests: &Requests) {
-    if HERE.try_with(|here| remove(&mut here.borrow_mut(), requests)) == Ok(true) {
-        ANY_HERE.set(ANY_HERE.get() - 1);
-    }
-}
-
-fn lock() -> MutexGuard<'static, Vec<Requests>> {
-    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn remove(entries: &mut Vec<Requests>, requests: &Requests) -> bool {
-    let place = entries
-        .iter()
-        .position(|entry| Arc::ptr_eq(entry, requests));
-    place.map(|place| entries.swap_remove(place)).is_some()
+fn lock() -> MutexGuard<'static, Vec<Arc<Entries>>> {
+    PLANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The most cores that a shared call of the calling thread may use on the library that `identity` tells of; `None` where nothing
 /// limits it.
 #[inline]
 pub(crate) fn most<'a>(identity: impl FnOnce() -> Identity<'a>) -> Option<u32> {
-    if ANY_HERE.get() == 0 && ANY.load(Ordering::Acquire) == 0 {
+    if ANY_HERE.get() == 0 && LISTED.load(Ordering::Acquire) == 0 {
         return None;
     }
     smallest(&identity())
@@ -79,11 +160,21 @@ pub(crate) fn most<'a>(identity: impl FnOnce() -> Identity<'a>) -> Option<u32> {
 
 #[cold]
 fn smallest(identity: &Identity<'_>) -> Option<u32> {
-    let of = |requests: &Requests| {
-        let (limits, _) = assign(requests, std::slice::from_ref(identity));
+    let of = |plan: &Arc<Entries>| {
+        let (limits, _) = assign(&plan.requests, std::slice::from_ref(identity));
         limits.first().copied().flatten()
     };
-    let here = HERE.try_with(|here| here.borrow().iter().filter_map(of).min());
-    let process = lock().iter().filter_map(of).min();
+    let here = HERE.try_with(|here| {
+        let here = here.borrow();
+        let alive = here.iter().filter(|(_, alive)| *alive > 0);
+        alive.filter_map(|(plan, _)| of(plan)).min()
+    });
+    let process = {
+        let plans = lock();
+        let alive = plans
+            .iter()
+            .filter(|plan| plan.alive.load(Ordering::Acquire) > 0);
+        alive.filter_map(of).min()
+    };
     here.ok().flatten().into_iter().chain(process).min()
 }

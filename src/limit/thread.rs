@@ -108,18 +108,18 @@ pub(super) fn release(target: &ThreadTarget, limit: u32) {
     });
 }
 
-/// Sets the calling thread's value again, after the limit of the process has changed.
-pub(super) fn refresh(target: &ThreadTarget) {
-    with_slots(|slots| {
+/// Sets the calling thread's value again, after the limit of the process has changed; whether it has one.
+pub(super) fn refresh(target: &ThreadTarget) -> bool {
+    let refreshed = with_slots(|slots| {
         let key = target.setting.key();
-        if let Some(slot) = slots.iter_mut().find(|slot| slot.key == key) {
-            let value = LocalValue {
-                target,
-                registered: &slot.registered,
-            };
-            slot.book.renew(&value);
-        }
+        let slot = slots.iter_mut().find(|slot| slot.key == key)?;
+        let value = LocalValue {
+            target,
+            registered: &slot.registered,
+        };
+        slot.book.renew(&value)
     });
+    refreshed.flatten().is_some()
 }
 
 /// A lasting change of the calling thread's value, at once or when its last limit goes.

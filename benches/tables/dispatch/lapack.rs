@@ -2,9 +2,10 @@
 
 use super::drivers::{Kind, Problem, Twins};
 use super::{
-    SETTLE, against, children, direct, footnote, geometric_mean, libraries, median, path, shared,
+    LIBRARIES, SETTLE, against, children, direct, footnote, geometric_mean, libraries, median,
+    path, shared,
 };
-use crate::common::{Case, Spread, spread};
+use crate::common::{CASES, Case, Spread, spread};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use threadctl::Limits;
@@ -15,6 +16,8 @@ const SIZES: &[usize] = &[256, 512, 1000, 2000, 4000];
 /// Rounds in turn, those of calls that take seconds, and how long one side runs in each, at least once.
 const ROUNDS: usize = 7;
 const FEW: usize = 3;
+/// From this order on drivers take up to a minute, and are measured once.
+const ONCE: usize = 4000;
 const SPAN: Duration = Duration::from_millis(60);
 
 /// The least that any factorization may reach of the library's own threads, and the geometric mean.
@@ -37,7 +40,7 @@ const ROUTINES: &[(&str, Run, bool)] = &[
 const DRIVERS: &[(&str, Kind, [usize; 2])] = &[
     ("dgesdd", Kind::Gesdd, [4000, 1001]),
     ("dsyevd", Kind::Syevd, [4000, 1001]),
-    ("dgeev", Kind::Geev, [2000, 1000]),
+    ("dgeev", Kind::Geev, [4000, 1000]),
 ];
 
 /// What is factored, and what a call needs besides.
@@ -79,7 +82,7 @@ fn geqrf(blas: &Blas, n: usize, operands: &mut Operands) {
     assert_eq!(info.expect("sizes fit"), 0);
 }
 
-/// The table: for each library every call, and the geometric mean.
+/// The table: for each library every call.
 pub fn table() -> String {
     let mut table = String::from(
         "| library | call | n | one thread, ms | own threads | shared | shared / own |\n| --- | --- | --- | --- | --- | --- | --- |\n",
@@ -98,11 +101,68 @@ pub fn table() -> String {
     table
         + &footnote(&format!(
             "Speed-ups over the library's own routine at one thread, medians of {ROUNDS} rounds in turn ({FEW} for drivers that \
-             take seconds); shared / own is \
+             take seconds, 1 for those of order {ONCE}); shared / own is \
              the median of the rounds' ratios, quartiles in brackets. Own threads: as many as cores. Matrices are \
              copied anew for each call, which is not timed. Targets: {LEAST} for each factorization, {MEAN} for \
              their geometric mean, {LEAST_DRIVER} for each driver."
         ))
+}
+
+/// What a geometric mean is called, where a call's name would be.
+const MEANS: &str = "geometric mean of ";
+
+/// The rows in their order, and behind each library's factorizations the geometric mean of those that there are.
+pub fn finish(table: &str) -> String {
+    let is_row = |line: &str| line.starts_with('|');
+    let cells =
+        |row: &str| -> Vec<String> { row.split('|').map(|cell| cell.trim().to_owned()).collect() };
+    let lines: Vec<&str> = table.lines().collect();
+    let (head, lines) = lines.split_at(2);
+    let calls = ROUTINES.iter().map(|row| row.0);
+    let calls: Vec<&str> = calls.chain(DRIVERS.iter().map(|row| row.0)).collect();
+    let mut rows: Vec<([usize; 3], Vec<String>, &str)> = lines
+        .iter()
+        .filter(|line| is_row(line))
+        .map(|row| (cells(row), *row))
+        .filter(|(cells, _)| !cells[2].starts_with(MEANS))
+        .map(|(cells, row)| {
+            let library = LIBRARIES.iter().position(|key| {
+                CASES
+                    .iter()
+                    .any(|case| case.key == *key && case.label == cells[1])
+            });
+            let call = calls.iter().position(|call| *call == cells[2]);
+            let place = [library.expect("a library"), call.expect("a call")];
+            let place = [place[0], place[1], cells[3].parse().expect("an order")];
+            (place, cells, row)
+        })
+        .collect();
+    rows.sort_by_key(|row| row.0);
+    let mut text = head.join("\n") + "\n";
+    for of_library in rows.chunk_by(|one, next| one.0[0] == next.0[0]) {
+        let factorizations = of_library.partition_point(|row| row.0[1] < ROUTINES.len());
+        let (factorizations, drivers) = of_library.split_at(factorizations);
+        let mut add = |row: &str| text = std::mem::take(&mut text) + row + "\n";
+        factorizations.iter().for_each(|row| add(row.2));
+        if !factorizations.is_empty() {
+            let ratio = |row: &(_, Vec<String>, _)| -> f64 {
+                let median = row.1[7].split(' ').next().expect("a figure");
+                median.parse().expect("a figure")
+            };
+            let mean = geometric_mean(factorizations.iter().map(ratio));
+            add(&format!(
+                "| {} | {MEANS}{} | | | | | {mean:.3}{} |",
+                factorizations[0].1[1],
+                factorizations.len(),
+                against(mean, MEAN, true)
+            ));
+        }
+        drivers.iter().for_each(|row| add(row.2));
+    }
+    for line in lines.iter().filter(|line| !is_row(line)) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
 }
 
 /// The times of one call in rounds: the library's own threads, shared, the library at one thread.
@@ -158,12 +218,11 @@ impl Times {
     }
 }
 
-/// What a child prints: a row for each factorization, and the geometric mean.
+/// What a child prints: a row for each factorization.
 pub fn rows(case: &Case) -> String {
     path(case);
     let cores = u32::try_from(rayon::current_num_threads()).expect("few");
     let mut text = String::new();
-    let mut ratios = Vec::new();
     for &(name, run, dominant) in ROUTINES {
         for &n in SIZES {
             if !wanted(name, n) {
@@ -185,16 +244,8 @@ pub fn rows(case: &Case) -> String {
                 times.one.push(time(&blas));
             }
             text += &times.row(case, name, n, LEAST);
-            ratios.push(times.ratio().median);
         }
     }
-    let mean = geometric_mean(ratios.into_iter());
-    let _ = writeln!(
-        text,
-        "| {} | geometric mean | | | | | {mean:.3}{} |",
-        case.label,
-        against(mean, MEAN, true)
-    );
     text
 }
 
@@ -228,7 +279,12 @@ pub fn driver_rows(case: &Case) -> String {
                 median(&sample)
             };
             let mut times = Times::default();
-            for _ in 0..if n >= few { FEW } else { ROUNDS } {
+            let rounds = match n {
+                ONCE.. => 1,
+                _ if n >= few => FEW,
+                _ => ROUNDS,
+            };
+            for _ in 0..rounds {
                 {
                     let _all = limited(cores);
                     times.own.push(time(&twins.own));

@@ -88,6 +88,7 @@ impl Blas {
             }
             if least == 0 || nrhs == 0 {
                 clear(b, [size(most), size(nrhs)]);
+                work.write(self.workspace(otherwise, |work| own(work, -1))?);
                 return Ok(0);
             }
             let small = numbers().is_small::<T>(shape[0], shape[1], size(least) + shape[2]);

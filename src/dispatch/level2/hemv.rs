@@ -1,6 +1,7 @@
 //! symv, hemv: tiles are strips of columns of the triangle that is stored. Each element beside the diagonal is used twice,
-//! for its own place and for its mirror image, while it is in the cache.
+//! for its own place and for its mirror image: at once, where there is a kernel for that, else while it is in the cache.
 
+use super::both::{COLUMNS, Kernels};
 use super::{Block, add_copies};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::check::{Trans, letter};
@@ -13,6 +14,7 @@ use crate::dispatch::strided::Strided;
 use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
 use std::ops::Range;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 impl Blas {
     /// y = alpha A x + beta y, A symmetric with one triangle stored, for real elements.
@@ -99,8 +101,9 @@ impl Blas {
             if alpha == T::ZERO || !y.apart_from([a.memory([n, n]), x.span()]) {
                 return None;
             }
+            let both = T::at_once();
             let strips =
-                self.shared(|pool| policy::triangle::<T>(Routine::Hemv, n, upper, pool))?;
+                self.shared(|pool| policy::mirrored::<T>(n, upper, both.is_some(), pool))?;
             let block = |flag, trans| Block {
                 kernels,
                 a,
@@ -109,31 +112,39 @@ impl Blas {
             };
             let stored = block(b'N', Trans::No);
             let mirrored = block(b'C', Trans::Conjugated);
-            Some((
-                strips,
-                Triangle {
-                    uplo,
-                    upper,
-                    alpha,
-                    stored,
-                    mirrored,
-                    x,
-                },
-                y,
-            ))
+            let triangle = Triangle {
+                uplo,
+                upper,
+                alpha,
+                stored,
+                mirrored,
+                x,
+                both,
+            };
+            Some((strips, triangle, y))
         })();
-        let Some((strips, triangle, y)) = plan else {
+        let Some((strips, mut triangle, y)) = plan else {
             return self.through(through);
         };
+        // The kernel for both wants the elements of x beside each other.
+        let mut beside = Workspace::new(1, if incx == 1 { 0 } else { y.len() });
+        if triangle.both.is_some() && incx != 1 {
+            let _held = self.held();
+            // SAFETY: x and its copy; taken with x's own sign of the increment, the copy begins where x does.
+            unsafe {
+                let copy = beside.shared().at_mut(0);
+                kernels.copy(n, triangle.x.part(&(0..y.len())), incx, copy, 1);
+                triangle.x = triangle.x.copied(copy);
+            }
+        }
         let size = Routine::Hemv.size::<T>(elements);
         let nothing = (Shared::input(a), Shared::input(x));
         let mut copies = Workspace::new(strips.parts(), y.len());
         let elements = copies.shared();
         self.tiles_of(size, strips.parts(), &|strip| {
+            let (cols, copy) = (strips.part(strip), copies.offset(strip));
             // SAFETY: each has a copy of its own.
-            unsafe {
-                triangle.multiply(&strips.part(strip), elements.at_mut(copies.offset(strip)))
-            };
+            unsafe { triangle.multiply(&cols, elements.at_mut(copy)) };
         });
         // y = beta y first, by the library's own rules for that, then the copies in their order.
         let parts = Cut::even(y.len(), 2 * strips.parts(), policy::SUMMED);
@@ -163,21 +174,98 @@ impl Blas {
 }
 
 /// The triangle that is stored, and what it is multiplied by.
-struct Triangle<'kernels, T> {
+struct Triangle<'kernels, T: 'static> {
     uplo: u8,
     upper: bool,
     alpha: T,
     stored: Block<'kernels, T>,
     mirrored: Block<'kernels, T>,
     x: Strided<T>,
+    both: Option<Kernels<T>>,
 }
 
 impl<T: Scalar> Triangle<'_, T> {
     /// Adds to y what these columns and their mirror images give.
     ///
     /// # Safety
-    /// The columns are in the matrix, and y is as long as it, for us alone.
+    /// The columns are in the matrix, and y is as long as it, for us alone. Where there are kernels for both, the elements of x
+    /// are beside each other.
     unsafe fn multiply(&self, cols: &Range<usize>, y: *mut T) {
+        // SAFETY: our caller's promise.
+        unsafe {
+            match &self.both {
+                Some(kernels) => self.multiply_at_once(kernels, cols, y),
+                None => self.multiply_twice(cols, y),
+            }
+        }
+    }
+
+    /// Few columns at a time, with what is beside their block on the diagonal.
+    ///
+    /// # Safety
+    /// As for [`multiply`](Triangle::multiply).
+    unsafe fn multiply_at_once(&self, both: &Kernels<T>, cols: &Range<usize>, y: *mut T) {
+        let (a, len) = (&self.stored.a, self.x.len());
+        // SAFETY: x, of which nobody writes, and y.
+        let (x, y) = unsafe {
+            let x = self.x.part(&(0..len)).cast_const();
+            (from_raw_parts(x, len), from_raw_parts_mut(y, len))
+        };
+        for start in cols.clone().step_by(COLUMNS) {
+            let few = start..cols.end.min(start + COLUMNS);
+            let rows = if self.upper { 0..start } else { few.end..len };
+            // SAFETY: a part of the stored triangle, to which nobody writes.
+            let column = |col, rows: &Range<usize>| unsafe {
+                from_raw_parts(a.from(rows.start, col).ptr(), rows.len())
+            };
+            for col in few.clone() {
+                let on = if self.upper {
+                    start..col + 1
+                } else {
+                    col..few.end
+                };
+                let factor = self.alpha * x[col];
+                let mut sum = T::ZERO;
+                for (row, &element) in on.clone().zip(column(col, &on)) {
+                    y[row] += element * factor;
+                    if row != col {
+                        sum += element * x[row];
+                    }
+                }
+                y[col] += self.alpha * sum;
+            }
+            let (beside, x_beside) = (&mut y[rows.clone()], &x[rows.clone()]);
+            if few.len() == COLUMNS {
+                let columns = std::array::from_fn(|at| column(start + at, &rows));
+                let factors = std::array::from_fn(|at| self.alpha * x[start + at]);
+                // SAFETY: the kernels are for this CPU, and all of these have as many elements as there are rows.
+                let sums = unsafe { (both.several)(columns, factors, x_beside, beside) };
+                for (col, sum) in few.zip(sums) {
+                    y[col] += self.alpha * sum;
+                }
+            } else {
+                for col in few {
+                    let beside = &mut y[rows.clone()];
+                    // SAFETY: as above.
+                    let [sum] = unsafe {
+                        (both.one)(
+                            [column(col, &rows)],
+                            [self.alpha * x[col]],
+                            x_beside,
+                            beside,
+                        )
+                    };
+                    y[col] += self.alpha * sum;
+                }
+            }
+        }
+    }
+
+    /// A block on the diagonal, and what is beside it in pieces that stay in the cache until they have been taken twice.
+    ///
+    /// # Safety
+    /// As for [`multiply`](Triangle::multiply).
+    unsafe fn multiply_twice(&self, cols: &Range<usize>, y: *mut T) {
         let (a, inc) = (&self.stored.a, self.x.inc());
         // SAFETY: a block on the diagonal, and the same elements of x and y.
         unsafe {

@@ -1,12 +1,15 @@
 //! Level 2: matrices by vectors. Each element of the matrix is read once from memory; vectors that tiles add to have a
 //! copy for each, and the copies are added up in their order.
 
+mod both;
 mod gemv;
 mod ger;
 mod hemv;
 mod her;
 mod trmv;
 mod trsv;
+
+pub use both::Both;
 
 use super::check::{Trans, letter};
 use super::matrix::Matrix;

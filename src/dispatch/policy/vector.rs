@@ -59,7 +59,7 @@ const TABLE: [Row; 15] = [
     row(Routine::Iamax, "iamax", 4096, 16384 * KIB),
     row(Routine::Gemv, "gemv", 2048, 1024 * KIB),
     row(Routine::Ger, "ger", 2048, 1024 * KIB),
-    row(Routine::Hemv, "hemv", 0, 3072 * KIB),
+    row(Routine::Hemv, "hemv", 0, 1024 * KIB),
     row(Routine::Her, "her", 0, 1536 * KIB),
     row(Routine::Trmv, "trmv", 0, 2048 * KIB),
     row(Routine::Trsv, "trsv", 0, 32768 * KIB),
@@ -230,13 +230,33 @@ pub(crate) fn triangle<T: Scalar>(
     pool: Pool<'_>,
 ) -> Option<Wedge> {
     let parts = parts::<T>(routine, n.saturating_mul(n), pool)?;
-    // hemv takes what is beside the diagonal twice, where the library's own kernels take both at once, and every strip
-    // costs a copy of y: so few, and narrow where the triangle is wide. The others may as well have small ones.
-    let (parts, beside) = if routine == Routine::Hemv {
-        (parts, MIRRORED_COST)
+    strips(n, 2 * parts, growing, 1.0)
+}
+
+/// The same for hemv, which takes each element twice, `at_once` or one after the other.
+pub(crate) fn mirrored<T: Scalar>(
+    n: usize,
+    growing: bool,
+    at_once: bool,
+    pool: Pool<'_>,
+) -> Option<Wedge> {
+    // Where the library's own kernel, which takes both at once, is only to be had on the diagonal, what is beside it costs more,
+    // and sharing pays from three times as much on.
+    let (elements, beside) = if at_once {
+        (n.saturating_mul(n), 1.0)
     } else {
-        (2 * parts, 1.0)
+        (n.saturating_mul(n) / 3, MIRRORED_COST)
     };
+    // Few strips, since each costs a copy of y.
+    strips(
+        n,
+        parts::<T>(Routine::Hemv, elements, pool)?,
+        growing,
+        beside,
+    )
+}
+
+fn strips(n: usize, parts: usize, growing: bool, beside: f64) -> Option<Wedge> {
     let wedge = Wedge::new(n, parts.min(n / COLUMNS), COLUMNS, growing, beside);
     (wedge.parts() > 1).then_some(wedge)
 }

@@ -27,7 +27,8 @@ mod start;
 #[path = "../../tests/common/trees.rs"]
 mod trees;
 
-use common::{CASES, Spread};
+use common::{CASES, machine, rewrite, shown};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -120,22 +121,9 @@ fn main() {
         let table = make();
         println!("{table}");
         if asked("--write") {
-            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
-            let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
-            std::fs::write(file, replace(&text, name, &table)).expect("BENCHMARKS.md is written");
+            rewrite(Path::new(env!("CARGO_MANIFEST_DIR")), name, |_| table);
         }
     }
-}
-
-/// Puts `table` between the marks that bear its name.
-fn replace(text: &str, name: &str, table: &str) -> String {
-    let (begin, end) = (
-        format!("<!-- begin {name} -->\n"),
-        format!("<!-- end {name} -->"),
-    );
-    let (head, rest) = text.split_once(&begin).expect("BENCHMARKS.md has the mark");
-    let (_, tail) = rest.split_once(&end).expect("BENCHMARKS.md has the mark");
-    format!("{head}{begin}{table}{end}{tail}")
 }
 
 /// What one of `turns` turns of `body` takes, in nanoseconds.
@@ -157,29 +145,6 @@ fn whole(command: &mut Command) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Median and quartiles with `digits` digits after the point.
-fn shown(spread: Spread, digits: usize) -> String {
-    format!(
-        "{:.digits$} [{:.digits$} to {:.digits$}]",
-        spread.median, spread.low, spread.high
-    )
-}
-
 fn program() -> String {
     std::env::var("THREADCTL_BIN").expect("run `cargo xtask bench`, which sets THREADCTL_BIN")
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            text.lines()
-                .find_map(|line| line.strip_prefix("model name").map(str::to_owned))
-        })
-        .map_or_else(
-            || "an unnamed CPU".to_owned(),
-            |name| name.trim_start_matches([' ', '\t', ':']).to_owned(),
-        );
-    format!("{cores} cores of {model}, shared.")
 }

@@ -35,27 +35,17 @@ def item(value):
     return value
 
 
-def keeping(work):
-    """What is timed, and the last of what it returned."""
-    kept = [None]
-
-    def round():
-        kept[0] = work()
-
-    return round, lambda: kept[0]
-
-
 @peer.row
 def loop_python():
     values = numbers(0, COUNT).tolist()
-    return keeping(lambda: loop(values))
+    return peer.keeping(lambda: loop(values))
 
 
 @peer.row
 def loop_python_threads():
     pool = ThreadPool(peer.WORKERS)
     parts = [numbers(*half).tolist() for half in halves()]
-    return keeping(lambda: [value for part in pool.map(loop, parts) for value in part])
+    return peer.keeping(lambda: [value for part in pool.map(loop, parts) for value in part])
 
 
 @peer.row
@@ -64,7 +54,7 @@ def loop_python_processes():
         with Pool(peer.WORKERS) as pool:
             return numpy.concatenate(pool.map(loop_of_part, halves()))
 
-    return keeping(work)
+    return peer.keeping(work)
 
 
 @peer.row
@@ -73,7 +63,7 @@ def loop_joblib():
         parallel = joblib.Parallel(peer.WORKERS)
         return numpy.concatenate(parallel(joblib.delayed(loop_of_part)(half) for half in halves()))
 
-    return keeping(work)
+    return peer.keeping(work)
 
 
 def compiled(parallel):
@@ -98,15 +88,43 @@ def loop_numba_threads():
 
 
 @peer.row
+def array_numpy():
+    values = numbers(0, COUNT)
+    out = numpy.empty_like(values)
+    return lambda: numpy.exp(values, out=out), lambda: out
+
+
+@peer.row
+def array_threads():
+    values, pool = numbers(0, COUNT), ThreadPool(peer.WORKERS)
+    out = numpy.empty_like(values)
+    parts = [slice(*half) for half in halves()]
+    return lambda: pool.map(lambda part: numpy.exp(values[part], out=out[part]), parts), lambda: out
+
+
+def array_of_part(bounds):
+    return numpy.exp(numbers(*bounds))
+
+
+@peer.row
+def array_processes():
+    def work():
+        with Pool(peer.WORKERS) as pool:
+            return numpy.concatenate(pool.map(array_of_part, halves()))
+
+    return peer.keeping(work)
+
+
+@peer.row
 def map_threads():
     pool, values = ThreadPool(peer.WORKERS), numbers(0, ITEMS).tolist()
-    return keeping(lambda: pool.map(item, values))
+    return peer.keeping(lambda: pool.map(item, values))
 
 
 @peer.row
 def map_processes():
     pool, values = Pool(peer.WORKERS), numbers(0, ITEMS).tolist()
-    return keeping(lambda: pool.map(item, values))
+    return peer.keeping(lambda: pool.map(item, values))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! Starts both sides of a workload, and has them do their rounds in turn.
 //!
 //! Invariants: one side computes at a time, and the other's threads have stopped spinning by then; which side is first changes with each
-//! round; the results of the first round are compared before anything is timed; both sides run without the settings of whoever
+//! round; results are compared before anything is timed; both sides run without the settings of whoever
 //! started this, OpenBLAS's core type included.
 
 use std::io::{BufRead, BufReader, Write};
@@ -31,8 +31,8 @@ pub struct Line {
     pub ratio: Spread,
     /// Run-queue wait as a part of our threads' time, over all rounds.
     pub waited: f64,
-    /// How the results agree.
-    pub agreed: String,
+    /// How the results agree, or how they differ.
+    pub agreed: Result<String, String>,
 }
 
 /// A process that does as it is told.
@@ -116,25 +116,52 @@ fn python(script: &str) -> Command {
     command
 }
 
-/// All lines of these rows.
-pub fn measure(workload: &Workload, rows: &[&'static Row], rounds: usize) -> Vec<Line> {
-    let scratch = tempfile::tempdir().expect("a folder");
-    let mut us = Told::start(ours(workload));
-    let mut them = Told::start(python(workload.name));
-    let mut lines = Vec::new();
-    for row in rows {
-        let begun = std::time::Instant::now();
-        lines.extend(beside(row, rounds, &mut us, &mut them, scratch.path()));
-        eprintln!(
-            "peers: {}/{} in {:.0} s",
-            workload.name,
-            row.key,
-            begun.elapsed().as_secs_f64()
-        );
-        us.ask("forget");
-        them.ask("forget");
+/// Both sides of a workload.
+pub struct Pair {
+    us: Told,
+    them: Told,
+    scratch: tempfile::TempDir,
+}
+
+impl Pair {
+    pub fn start(workload: &Workload) -> Pair {
+        Pair {
+            us: Told::start(ours(workload)),
+            them: Told::start(python(workload.name)),
+            scratch: tempfile::tempdir().expect("a folder"),
+        }
     }
-    lines
+
+    /// All lines of a row.
+    pub fn measure(&mut self, row: &'static Row, rounds: usize) -> Vec<Line> {
+        let lines = beside(
+            row,
+            rounds,
+            &mut self.us,
+            &mut self.them,
+            self.scratch.path(),
+        );
+        self.us.ask("forget");
+        self.them.ask("forget");
+        lines
+    }
+
+    /// What both sides are, in one line.
+    pub fn versions(&mut self) -> String {
+        let rustc = Command::new("rustc").arg("--version").output();
+        let rustc = rustc.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        format!(
+            "Ours: threadctl {}, {}, OpenBLAS {} where BLAS is called. Theirs: {}.",
+            env!("CARGO_PKG_VERSION"),
+            rustc
+                .unwrap_or_default()
+                .split(" (")
+                .next()
+                .unwrap_or_default(),
+            manifest(BACKEND, "version"),
+            self.them.ask("versions")
+        )
+    }
 }
 
 /// One column of a row: ours, or a peer.
@@ -172,11 +199,11 @@ fn beside(
         (0..WARM).for_each(|_| drop(side.round(&column.key)));
         results.push(side.result(&column.key, scratch));
     }
-    let agreed: Vec<String> = row
+    let agreed: Vec<Result<String, String>> = row
         .peers
         .iter()
         .zip(&results[1..])
-        .map(|(peer, result)| agreement(row, peer.agree, &results[0], result))
+        .map(|(peer, result)| agreement(peer.agree, &results[0], result))
         .collect();
     drop(results);
 
@@ -201,7 +228,7 @@ fn beside(
         }
     }
     let own = columns[0].times.clone();
-    let line = |(peer, (column, agreed)): (usize, (&Column, String))| Line {
+    let line = |(peer, (column, agreed)): (usize, (&Column, Result<String, String>))| Line {
         row,
         peer,
         ours: spread(own.clone()),
@@ -223,65 +250,74 @@ fn beside(
         .collect()
 }
 
-/// How two results agree. Ends the bench where they do not.
-fn agreement(row: &Row, agree: Agree, ours: &[f64], theirs: &[f64]) -> String {
+/// How two results agree, or how they differ.
+fn agreement(agree: Agree, ours: &[f64], theirs: &[f64]) -> Result<String, String> {
     if matches!(agree, Agree::Apart) {
-        return "not compared".to_owned();
+        return Ok("not compared".to_owned());
     }
-    let key = row.key;
-    assert_eq!(ours.len(), theirs.len(), "{key}: numbers in the results");
+    if ours.len() != theirs.len() {
+        return Err(format!("{} numbers and {}", ours.len(), theirs.len()));
+    }
     let same = |(a, b): &(&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
+    let differing = || ours.iter().zip(theirs).filter(|pair| !same(pair));
     let largest = theirs
         .iter()
         .fold(0.0, |largest: f64, it| largest.max(it.abs()));
-    let worst = |part: fn(f64, f64, f64) -> f64| {
-        ours.iter()
-            .zip(theirs)
-            .filter(|pair| !same(pair))
-            .map(|(a, b)| part(*a, *b, largest))
-            .fold(
-                0.0,
-                |worst: f64, it| if it > worst || it.is_nan() { it } else { worst },
-            )
+    // A NaN beside a number stays.
+    let worst = |part: &dyn Fn(f64, f64) -> f64| {
+        differing()
+            .map(|(a, b)| part(*a, *b))
+            .fold(0.0, |worst: f64, it| {
+                if worst.is_nan() || it <= worst {
+                    worst
+                } else {
+                    it
+                }
+            })
     };
     let (found, limit, of) = match agree {
         Agree::Exactly | Agree::Apart => {
-            let differ = ours.iter().zip(theirs).filter(|pair| !same(pair)).count();
-            assert_eq!(differ, 0, "{key}: of {} numbers differ", ours.len());
-            return "equal".to_owned();
+            return match differing().count() {
+                0 => Ok("equal".to_owned()),
+                count => Err(format!("{count} of {} numbers differ", ours.len())),
+            };
         }
-        Agree::Within(limit) => (
-            worst(|a, b, _| (a - b).abs() / a.abs().max(b.abs())),
-            limit,
-            "",
-        ),
-        Agree::OfLargest(limit) => (worst(|a, b, all| (a - b).abs() / all), limit, " of largest"),
+        Agree::Within(limit) => {
+            let found = worst(&|a, b| (a - b).abs() / a.abs().max(b.abs()));
+            (found, limit, "")
+        }
+        Agree::OfLargest(limit) => {
+            let found = worst(&|a, b| (a - b).abs() / largest);
+            (found, limit, " of the largest")
+        }
     };
-    assert!(
-        found <= limit,
-        "{key}: results differ by {found:e}; accepted: {limit:e}"
-    );
     if found == 0.0 {
-        "equal".to_owned()
+        Ok("equal".to_owned())
+    } else if found <= limit {
+        Ok(format!("{found:.1e}{of}"))
     } else {
-        format!("{found:.1e}{of}")
+        Err(format!("{found:.1e}{of}; accepted: {limit:.1e}"))
     }
 }
 
-/// What both sides are, in one line.
-pub fn versions(workload: &Workload) -> String {
-    let mut them = Told::start(python(workload.name));
-    let rustc = Command::new("rustc").arg("--version").output();
-    let rustc = rustc.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    format!(
-        "Ours: threadctl {}, {}, OpenBLAS {} where BLAS is called. Theirs: {}.",
-        env!("CARGO_PKG_VERSION"),
-        rustc
-            .unwrap_or_default()
-            .split(" (")
-            .next()
-            .unwrap_or_default(),
-        manifest(BACKEND, "version"),
-        them.ask("versions")
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_agree_within_what_is_accepted_and_a_nan_beside_a_number_never_does() {
+        let theirs = [1.0, -100.0, f64::NAN];
+        let near = [1.0 + 1e-12, -100.0, f64::NAN];
+        assert_eq!(
+            agreement(Agree::Exactly, &theirs, &theirs),
+            Ok("equal".to_owned())
+        );
+        assert!(agreement(Agree::Exactly, &near, &theirs).is_err());
+        assert!(agreement(Agree::Within(2e-12), &near, &theirs).is_ok());
+        assert!(agreement(Agree::Within(1e-13), &near, &theirs).is_err());
+        assert!(agreement(Agree::OfLargest(2e-14), &near, &theirs).is_ok());
+        let hole = [f64::NAN, -100.0, f64::NAN];
+        assert!(agreement(Agree::OfLargest(1.0), &hole, &theirs).is_err());
+        assert!(agreement(Agree::Within(1.0), &near[..2], &theirs).is_err());
+    }
 }

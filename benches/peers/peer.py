@@ -44,6 +44,16 @@ def uniform(seed, count, low=0.0, high=1.0, first=0):
     return low + (high - low) * unit
 
 
+def keeping(work):
+    """For a row without an output of its own: what is timed, and the last of what it returned."""
+    kept = [None]
+
+    def round():
+        kept[0] = work()
+
+    return round, lambda: kept[0]
+
+
 def versions(*packages):
     """Python, NumPy with its BLAS, and the packages that the script names."""
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]

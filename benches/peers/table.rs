@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::driver::{Line, versions};
+use crate::driver::Line;
 use crate::report::{against, between, geometric_mean, machine, rewrite, shown};
 use crate::rows::Workload;
 
@@ -16,21 +16,21 @@ const MOST_WAIT: f64 = 0.03;
 /// The first cell of the line that has the geometric mean.
 const MEAN: &str = "geometric mean";
 
-/// Prints the table of a workload, and writes it to BENCHMARKS.md if asked.
-pub fn publish(workload: &Workload, lines: &[Line], write: bool) {
+/// The table of a workload with these lines; written to BENCHMARKS.md if asked.
+pub fn made(workload: &Workload, lines: &[Line], versions: &str, write: bool) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let name = format!("peers-{}", workload.name);
     let text = std::fs::read_to_string(root.join("BENCHMARKS.md")).expect("BENCHMARKS.md");
     let (_, old, _) = between(&text, &name);
     let new: Vec<String> = lines.iter().map(cells).collect();
-    let table = merged(workload, old, &new);
-    println!("{table}");
+    let table = merged(workload, old, &new, versions);
     if write {
-        rewrite(&root, &name, |_| table);
+        rewrite(&root, &name, |_| table.clone());
     }
+    table
 }
 
-fn merged(workload: &Workload, old: &str, new: &[String]) -> String {
+fn merged(workload: &Workload, old: &str, new: &[String], versions: &str) -> String {
     let mut text = HEAD.to_owned();
     let mut ratios = Vec::new();
     let of = |lines: &[&str], what: &str| -> Vec<String> {
@@ -65,9 +65,8 @@ fn merged(workload: &Workload, old: &str, new: &[String]) -> String {
         ));
     }
     format!(
-        "{text}\nMedian, quartiles in brackets. {} {} {}\n",
+        "{text}\nMedian, quartiles in brackets. {} {versions} {}\n",
         workload.note.trim(),
-        versions(workload),
         machine()
     )
 }
@@ -99,13 +98,39 @@ fn cells(line: &Line) -> String {
             .map_or("-".to_owned(), |target| target.to_string()),
         100.0 * line.waited,
         against(line.waited, MOST_WAIT, false),
-        line.agreed
+        match &line.agreed {
+            Ok(agreed) => agreed.clone(),
+            Err(differ) => format!("**{differ}**"),
+        }
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_some_rows_leaves_the_others_and_drops_what_is_no_more() {
+        let workload = &crate::cookbook::WORKLOAD;
+        let [first, second] = [workload.rows[0].what, workload.rows[1].what];
+        let line = |what: &str, ratio: &str| {
+            format!(
+                "| {what} | 9.1 [9 to 9] | it | 9.9 [9 to 10] | {ratio} [1 to 2] | - | 0.1 % | equal |"
+            )
+        };
+        let old = [line("gone", "1.0"), line(second, "1.1"), line(first, "1.2")].join("\n");
+        let text = merged(workload, &old, &[line(second, "1.3")], "Versions.");
+        let rows: Vec<&str> = text.lines().skip(2).take(3).collect();
+        assert_eq!(
+            rows,
+            [
+                line(first, "1.2").as_str(),
+                line(second, "1.3").as_str(),
+                ""
+            ]
+        );
+        assert!(text.contains("Versions."));
+    }
 
     #[test]
     fn the_ratio_of_a_line_is_read_back() {

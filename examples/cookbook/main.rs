@@ -40,7 +40,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if let [start, end] = args.part[..] {
-        return Ok(part(start..end, &mut std::io::stdout().lock())?);
+        return Ok(part(
+            start..end,
+            exp_one_by_one,
+            &mut std::io::stdout().lock(),
+        )?);
     }
     threadctl::init()?;
     let numbers: Vec<f64> = (0..args.numbers).map(number).collect();

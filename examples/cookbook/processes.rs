@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use threadctl::Workers;
 
-use super::{Failed, exp_one_by_one, map};
+use super::{Failed, map};
 
 /// The numbers of the program: number `index`.
 #[must_use]
@@ -59,14 +59,18 @@ fn one(program: &Path, bounds: Range<usize>) -> Result<Vec<f64>, String> {
     }
 }
 
-/// A process's side: computes its part and writes it.
+/// A process's side: `f` computes its part, which is then written.
 ///
 /// # Errors
 /// Nobody reads.
-pub fn part(bounds: Range<usize>, to: &mut dyn Write) -> std::io::Result<()> {
+pub fn part(
+    bounds: Range<usize>,
+    f: impl FnOnce(&[f64], &mut [f64]),
+    to: &mut dyn Write,
+) -> std::io::Result<()> {
     let numbers: Vec<f64> = bounds.map(number).collect();
     let mut results = vec![0.0; numbers.len()];
-    exp_one_by_one(&numbers, &mut results);
+    f(&numbers, &mut results);
     let bytes: Vec<u8> = results
         .iter()
         .flat_map(|result| result.to_le_bytes())

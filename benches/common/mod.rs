@@ -1,8 +1,11 @@
-//! What the benches share: libraries of the manifest, their bare functions, and rounds taken in turn.
+//! What the benches share: libraries of the manifest and their bare functions; `report` has what tables are made with.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
 use std::path::PathBuf;
+
+mod report;
+pub use report::*;
 
 /// A library whose limit is set in the benches: its key in the manifest, and its own two functions.
 pub struct Case {
@@ -57,18 +60,6 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// A field of a library in the manifest.
-pub fn manifest(key: &str, field: &str) -> String {
-    let file = std::env::var("THREADCTL_TEST_LIBS")
-        .expect("run `cargo xtask bench`, which sets THREADCTL_TEST_LIBS");
-    let text = std::fs::read_to_string(&file).expect("the manifest; run `cargo xtask setup`");
-    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    json["libraries"][key][field]
-        .as_str()
-        .unwrap_or_else(|| panic!("the manifest has no {key}"))
-        .to_owned()
-}
-
 /// Opens a library of the manifest for good.
 pub fn open(key: &str) -> &'static Library {
     open_named(&manifest(key, "path"))
@@ -94,26 +85,4 @@ pub fn functions(
     // SAFETY: as above.
     let set = unsafe { library.get::<unsafe extern "C" fn(i32)>(case.set) }.expect("its setter");
     (*get, *set)
-}
-
-/// Median and quartiles.
-#[derive(Debug, Clone, Copy)]
-pub struct Spread {
-    /// A quarter of the rounds was below.
-    pub low: f64,
-    /// Half of them was.
-    pub median: f64,
-    /// Three quarters were.
-    pub high: f64,
-}
-
-/// Of a sample that is not empty.
-pub fn spread(mut sample: Vec<f64>) -> Spread {
-    sample.sort_by(f64::total_cmp);
-    let at = |part: f64| sample[((sample.len() - 1) as f64 * part).round() as usize];
-    Spread {
-        low: at(0.25),
-        median: at(0.5),
-        high: at(0.75),
-    }
 }

@@ -29,7 +29,8 @@ mod start;
 #[path = "../../tests/common/trees.rs"]
 mod trees;
 
-use common::{CASES, Spread};
+use common::{CASES, machine, rewrite, shown};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -157,30 +158,15 @@ fn main() {
         let table = make();
         println!("{}", finish(&table));
         if asked("--write") {
-            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
-            let text = std::fs::read_to_string(file).expect("BENCHMARKS.md");
-            let text = replace(&text, name, |old| {
+            rewrite(Path::new(env!("CARGO_MANIFEST_DIR")), name, |old| {
                 finish(&if partly {
                     merge::merge(old, &table, *key)
                 } else {
                     table
                 })
             });
-            std::fs::write(file, text).expect("BENCHMARKS.md is written");
         }
     }
-}
-
-/// Puts what `table` makes of it in the place of what is between the marks that bear that name.
-fn replace(text: &str, name: &str, table: impl FnOnce(&str) -> String) -> String {
-    let (begin, end) = (
-        format!("<!-- begin {name} -->\n"),
-        format!("<!-- end {name} -->"),
-    );
-    let (head, rest) = text.split_once(&begin).expect("BENCHMARKS.md has the mark");
-    let (old, tail) = rest.split_once(&end).expect("BENCHMARKS.md has the mark");
-    let table = table(old);
-    format!("{head}{begin}{table}{end}{tail}")
 }
 
 /// What one of `turns` turns of `body` takes, in nanoseconds.
@@ -202,29 +188,6 @@ fn whole(command: &mut Command) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Median and quartiles with `digits` digits after the point.
-fn shown(spread: Spread, digits: usize) -> String {
-    format!(
-        "{:.digits$} [{:.digits$} to {:.digits$}]",
-        spread.median, spread.low, spread.high
-    )
-}
-
 fn program() -> String {
     std::env::var("THREADCTL_BIN").expect("run `cargo xtask bench`, which sets THREADCTL_BIN")
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            text.lines()
-                .find_map(|line| line.strip_prefix("model name").map(str::to_owned))
-        })
-        .map_or_else(
-            || "an unnamed CPU".to_owned(),
-            |name| name.trim_start_matches([' ', '\t', ':']).to_owned(),
-        );
-    format!("{cores} cores of {model}, shared.")
 }

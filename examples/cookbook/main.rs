@@ -6,13 +6,13 @@
 )]
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use threadctl::Workers;
-use threadctl_examples::cookbook::{exp, exp_one_by_one, map};
+use threadctl_examples::cookbook::processes::{exp_in_processes, number, part};
+use threadctl_examples::cookbook::{exp, exp_one_by_one};
 
 /// exp of many numbers: one after the other, with threads, with processes.
 #[derive(Parser)]
@@ -40,7 +40,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if let [start, end] = args.part[..] {
-        return Ok(part(start, end)?);
+        return Ok(part(
+            start..end,
+            exp_one_by_one,
+            &mut std::io::stdout().lock(),
+        )?);
     }
     threadctl::init()?;
     let numbers: Vec<f64> = (0..args.numbers).map(number).collect();
@@ -53,16 +57,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         Ok(exp(&numbers, &mut threads, args.workers)?)
     })?;
     let processes = timed("as many processes", || {
-        in_processes(args.numbers, args.workers)
+        let own = std::env::current_exe()?;
+        Ok(exp_in_processes(&own, args.numbers, args.workers)?)
     })?;
     if threads != plain || processes != plain {
         return Err("the three do not agree".into());
     }
     Ok(())
-}
-
-fn number(index: usize) -> f64 {
-    (index % 1000) as f64 * 1e-3
 }
 
 fn timed<R>(
@@ -73,54 +74,4 @@ fn timed<R>(
     let result = work()?;
     println!("{what:<20} {:.3} s", begun.elapsed().as_secs_f64());
     Ok(result)
-}
-
-/// A process for each worker. Their results come back through pipes, which is what processes cost.
-fn in_processes(count: usize, workers: Workers<'_>) -> Result<Vec<f64>, Box<dyn Error>> {
-    let own = std::env::current_exe()?;
-    let parts = workers.resolve(threadctl::cores().count()) as usize;
-    let bounds: Vec<(usize, usize)> = (0..parts)
-        .map(|part| (count * part / parts, count * (part + 1) / parts))
-        .collect();
-    let results = map(
-        |(start, end)| -> Result<Vec<f64>, String> {
-            let mut child = Command::new(&own)
-                .args(["--part", &start.to_string(), &end.to_string()])
-                .stdout(Stdio::piped())
-                .spawn()
-                .map_err(|error| error.to_string())?;
-            let mut bytes = Vec::with_capacity((end - start) * 8);
-            let read = child
-                .stdout
-                .take()
-                .map(|mut pipe| pipe.read_to_end(&mut bytes));
-            let status = child.wait().map_err(|error| error.to_string())?;
-            match read {
-                Some(Ok(length)) if status.success() && length == (end - start) * 8 => Ok(bytes
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .map(|bytes| f64::from_le_bytes(*bytes))
-                    .collect()),
-                _ => Err(format!(
-                    "the process ended with {status} after {} bytes",
-                    bytes.len()
-                )),
-            }
-        },
-        &bounds,
-        workers,
-    )?;
-    Ok(results.concat())
-}
-
-fn part(start: usize, end: usize) -> std::io::Result<()> {
-    let numbers: Vec<f64> = (start..end).map(number).collect();
-    let mut results = vec![0.0; numbers.len()];
-    exp_one_by_one(&numbers, &mut results);
-    let bytes: Vec<u8> = results
-        .iter()
-        .flat_map(|result| result.to_le_bytes())
-        .collect();
-    std::io::stdout().lock().write_all(&bytes)
 }

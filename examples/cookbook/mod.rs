@@ -3,6 +3,8 @@
 //! Invariants: results are in the order of the items; of several items that fail, the one with the smallest index is
 //! reported, whatever the number of workers; items before it have all been done, items after it may have been left out.
 
+pub mod processes;
+
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -105,23 +105,21 @@ impl Others {
 
     /// The squared distances of some points, a row each.
     pub(super) fn squared(&self, points: ArrayView2<'_, f64>, mut out: ArrayViewMut2<'_, f64>) {
-        if self.form == Form::Product {
-            general_mat_mul(-2.0, &points, &self.values.t(), 0.0, &mut out);
-        }
-        for (point, mut out) in points.rows().into_iter().zip(out.rows_mut()) {
-            let Some(out) = out.as_slice_mut() else {
-                continue;
-            };
-            match self.form {
-                Form::Loop => {
-                    out.fill(0.0);
-                    for (value, others) in point.iter().zip(self.values.rows()) {
-                        if let Some(others) = others.to_slice() {
-                            add_squares(*value, others, out);
-                        }
-                    }
+        match self.form {
+            Form::Loop => {
+                let points = points.as_standard_layout();
+                // All three are in rows, one after the other.
+                if let (Some(points), Some(others), Some(out)) = (
+                    points.as_slice(),
+                    self.values.as_slice(),
+                    out.as_slice_mut(),
+                ) {
+                    squares(points, others, self.values.dim(), out);
                 }
-                Form::Product => {
+            }
+            Form::Product => {
+                general_mat_mul(-2.0, &points, &self.values.t(), 0.0, &mut out);
+                for (point, mut out) in points.rows().into_iter().zip(out.rows_mut()) {
                     let own = point.dot(&point);
                     for (out, length) in out.iter_mut().zip(&self.lengths) {
                         // Rounding may take it below zero.
@@ -133,11 +131,39 @@ impl Others {
     }
 }
 
+/// Other points whose distances from one point are summed at once, in registers.
+const LANES: usize = 16;
+
+/// A row of `out` for each of the points, which have a row each, from `others`, which have a column each.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn add_squares(value: f64, others: &[f64], out: &mut [f64]) {
-    for (out, other) in out.iter_mut().zip(others) {
-        let difference = value - other;
-        *out += difference * difference;
+fn squares(points: &[f64], others: &[f64], (dimensions, count): (usize, usize), out: &mut [f64]) {
+    if dimensions == 0 || count == 0 {
+        return out.fill(0.0);
+    }
+    for (point, out) in points
+        .chunks_exact(dimensions)
+        .zip(out.chunks_exact_mut(count))
+    {
+        let (groups, rest) = out.as_chunks_mut::<LANES>();
+        let first = groups.len() * LANES;
+        for (group, out) in groups.iter_mut().enumerate() {
+            let mut sums = [0.0; LANES];
+            for (value, others) in point.iter().zip(others.chunks_exact(count)) {
+                let others = &others[group * LANES..][..LANES];
+                for (sum, other) in sums.iter_mut().zip(others) {
+                    let difference = value - other;
+                    *sum += difference * difference;
+                }
+            }
+            *out = sums;
+        }
+        rest.fill(0.0);
+        for (value, others) in point.iter().zip(others.chunks_exact(count)) {
+            for (sum, other) in rest.iter_mut().zip(&others[first..]) {
+                let difference = value - other;
+                *sum += difference * difference;
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! k-means (Lloyd 1982): points go to the nearest centroid, centroids to the mean of their points, until nothing changes.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::distances::{Form, Others};
@@ -78,25 +78,37 @@ fn assign(
     others: &Others,
     count: usize,
 ) -> Part {
+    let dimensions = points.ncols();
     let mut part = Part {
         changed: false,
-        sums: Array2::zeros((count, points.ncols())),
+        sums: Array2::zeros((count, dimensions)),
         counts: vec![0; count],
     };
     let mut squares = Array2::zeros((points.nrows(), count));
     others.squared(points, squares.view_mut());
-    for ((point, squares), label) in points.rows().into_iter().zip(squares.rows()).zip(labels) {
-        let mut nearest = 0;
+    let points = points.as_standard_layout();
+    let (Some(points), Some(squares), Some(sums)) = (
+        points.as_slice(),
+        squares.as_slice(),
+        part.sums.as_slice_mut(),
+    ) else {
+        return part;
+    };
+    for (at, (squares, label)) in squares.chunks_exact(count).zip(labels).enumerate() {
+        let (mut nearest, mut least) = (0, squares[0]);
         for (index, square) in squares.iter().enumerate() {
-            if *square < squares[nearest] {
-                nearest = index;
+            if *square < least {
+                (nearest, least) = (index, *square);
             }
         }
         part.changed |= *label != nearest;
         *label = nearest;
         part.counts[nearest] += 1;
-        let mut sum = part.sums.slice_mut(s![nearest, ..]);
-        sum += &point;
+        let point = &points[at * dimensions..][..dimensions];
+        let sums = &mut sums[nearest * dimensions..][..dimensions];
+        sums.iter_mut()
+            .zip(point)
+            .for_each(|(sum, value)| *sum += value);
     }
     part
 }

@@ -36,7 +36,23 @@ pub fn by_hand(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
 fn rows(a: &[f64], b: &[f64], out: &mut [f64], inner: usize, columns: usize) {
-    for (k, b) in b.chunks_exact(columns).enumerate() {
+    // Four rows of b at a time, so that a row of the product is read and written a quarter as often. Each of its elements is still
+    // the sum in the order of the rows of b.
+    let (groups, rest) = b.split_at(inner / 4 * 4 * columns);
+    for (group, b) in groups.chunks_exact(4 * columns).enumerate() {
+        let (first, second) = b.split_at(2 * columns);
+        let (b0, b1) = first.split_at(columns);
+        let (b2, b3) = second.split_at(columns);
+        for (a, out) in a.chunks_exact(inner).zip(out.chunks_exact_mut(columns)) {
+            let a = &a[4 * group..][..4];
+            let b = b0.iter().zip(b1).zip(b2).zip(b3);
+            for (out, (((b0, b1), b2), b3)) in out.iter_mut().zip(b) {
+                *out = *out + a[0] * b0 + a[1] * b1 + a[2] * b2 + a[3] * b3;
+            }
+        }
+    }
+    for (k, b) in rest.chunks_exact(columns).enumerate() {
+        let k = inner / 4 * 4 + k;
         for (a, out) in a.chunks_exact(inner).zip(out.chunks_exact_mut(columns)) {
             let factor = a[k];
             for (out, b) in out.iter_mut().zip(b) {

@@ -43,7 +43,16 @@ fn on<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
 
 #[test]
 fn elements_are_those_of_a_plain_loop_at_sizes_around_a_piece() {
-    for count in [0, 1, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 50_000] {
+    // The last is large enough to be written past the caches.
+    for count in [
+        0,
+        1,
+        (1 << 14) - 1,
+        1 << 14,
+        (1 << 14) + 1,
+        50_000,
+        2_200_001,
+    ] {
         let (a, b) = (numbers(count), numbers(2 * count).split_off(count));
         let mut out = vec![f64::NAN; count];
         add(&a, &b, &mut out).unwrap();

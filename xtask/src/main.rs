@@ -9,6 +9,7 @@
 
 mod bench;
 mod demo;
+mod peers;
 mod project;
 mod sanitize;
 mod setup;
@@ -78,6 +79,12 @@ const TASKS: &[Task] = &[
         about: "setup, then write BENCHMARKS.md anew, or the tables named; with `--print`, print only",
         takes_args: true,
         run: bench::run,
+    },
+    Task {
+        name: "peers",
+        about: "fetch NumPy, SciPy and Numba, run the workloads beside them, write their tables; `--print`: print only",
+        takes_args: true,
+        run: peers::run,
     },
 ];
 

@@ -17,23 +17,11 @@ pub use remedies::table as remedies;
 pub use rules::table as rules;
 
 use super::program;
-use crate::common::manifest;
+use crate::common::{manifest, without_settings};
 use programs::{Place, Ready};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Variables of whoever runs the benches that would decide them.
-const SETTINGS: &[&str] = &[
-    "OMP_",
-    "GOMP_",
-    "KMP_",
-    "OPENBLAS_",
-    "MKL_",
-    "BLIS_",
-    "RAYON_",
-    "THREADCTL_",
-];
 
 fn place(scratch: &Path) -> Place {
     Place {
@@ -46,13 +34,7 @@ fn place(scratch: &Path) -> Place {
 
 /// A command without the settings of whoever runs this.
 fn clean(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if SETTINGS.iter().any(|known| text.starts_with(known)) {
-            command.env_remove(&name);
-        }
-    }
-    command.stdout(Stdio::null())
+    without_settings(command).stdout(Stdio::null())
 }
 
 /// Runs it below `threadctl run`, started by these words if there are any.

@@ -12,7 +12,7 @@ mod waited;
 mod workload;
 
 use super::{CASE, machine};
-use crate::common::{CASES, Case, manifest};
+use crate::common::{CASES, Case, against, geometric_mean, manifest};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -83,22 +83,6 @@ fn shared(case: &Case) -> Blas {
 /// The middle of a sample that is not empty.
 fn median(sample: &[f64]) -> f64 {
     crate::common::spread(sample.to_vec()).median
-}
-
-fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| {
-        (sum + value.ln(), count + 1)
-    });
-    (sum / f64::from(count.max(1))).exp()
-}
-
-/// Marks a figure that misses its target.
-fn against(value: f64, target: f64, higher: bool) -> &'static str {
-    if (value >= target) == higher {
-        ""
-    } else {
-        " (missed)"
-    }
 }
 
 fn footnote(text: &str) -> String {

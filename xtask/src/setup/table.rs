@@ -3,7 +3,7 @@
 //! Invariants, checked by the tests below: every library names a package of [`PACKAGES`], no key occurs twice, and what
 //! the demo needs comes from wheels alone, so that the demo runs for a user who may not install packages.
 
-/// Who needs a library. A later one needs everything that an earlier one does.
+/// Who needs a library. A later one of the first three needs everything that an earlier one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// `cargo xtask demo`.
@@ -12,6 +12,8 @@ pub enum Purpose {
     Test,
     /// `cargo xtask bench`.
     Bench,
+    /// `cargo xtask peers`: its own rows and [`PEERS_TOO`], all of them wheels, so that it needs no root either.
+    Peers,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
             Self::Demo => "demo",
             Self::Test => "test",
             Self::Bench => "bench",
+            Self::Peers => "peers",
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct Library {
 const MKL: &str = "mkl";
 const PYTHON: &str = "python";
 const PYTEST: &str = "pytest";
+/// Compiles Python's loops.
+const NUMBA: &str = "numba";
 /// What learns with numpy, apart from it so that either can change alone.
 const LEARN: &str = "learn";
 
@@ -152,6 +157,8 @@ pub const PACKAGES: &[Package] = &[
     python_wheel("scikit-learn", "1.9.1", LEARN),
     wheel("lightgbm", "4.7.0", LEARN),
     wheel("narwhals", "2.29.0", LEARN),
+    python_wheel("numba", "0.68.1", NUMBA),
+    python_wheel("llvmlite", "0.50.0", NUMBA),
 ];
 
 const fn test(key: &'static str, package: &'static str, find: Find) -> Library {
@@ -173,6 +180,33 @@ const fn demo(key: &'static str, package: &'static str, find: Find) -> Library {
         dropped: None,
     }
 }
+
+const fn peers(key: &'static str, package: &'static str, find: Find) -> Library {
+    Library {
+        key,
+        package,
+        find,
+        purpose: Purpose::Peers,
+        dropped: None,
+    }
+}
+
+/// What `cargo xtask peers` needs of the rows that are for others too.
+const PEERS_TOO: &[&str] = &[
+    DEMO_BLAS,
+    "python",
+    "python-packages",
+    "numpy",
+    "numpy-openblas",
+    "scipy",
+    "threadpoolctl",
+    "joblib",
+    "learn",
+    "mkl-rt",
+    "mkl-libs",
+    "iomp5",
+    "tbb",
+];
 
 /// The library that `cargo xtask demo` hands to the demo.
 pub const DEMO_BLAS: &str = "scipy-openblas32";
@@ -345,13 +379,17 @@ pub const LIBRARIES: &[Library] = &[
         purpose: Purpose::Bench,
         ..test("perf", "linux-perf", Find::Suffix("/bin/perf"))
     },
+    peers("numba", "numba", Find::Path("numba/__init__.py")),
+    peers("numba-packages", "numba", Find::Path("")),
+    peers("llvmlite", "llvmlite", Find::Path("llvmlite/__init__.py")),
 ];
 
 /// The rows that a purpose needs.
 pub fn libraries(purpose: Purpose) -> impl Iterator<Item = &'static Library> {
-    LIBRARIES
-        .iter()
-        .filter(move |library| library.purpose <= purpose)
+    LIBRARIES.iter().filter(move |library| match purpose {
+        Purpose::Peers => library.purpose == purpose || PEERS_TOO.contains(&library.key),
+        _ => library.purpose <= purpose,
+    })
 }
 
 /// The row of a package. `None` only for a name that is not in the table.
@@ -402,14 +440,25 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_needs_no_distribution_package() {
-        assert_ne!(libraries(Purpose::Demo).count(), 0);
-        for library in libraries(Purpose::Demo) {
-            assert!(
-                package(library.package).and_then(folder).is_some(),
-                "{} needs root",
-                library.key
-            );
+    fn the_demo_and_the_peers_need_no_distribution_package() {
+        for purpose in [Purpose::Demo, Purpose::Peers] {
+            assert_ne!(libraries(purpose).count(), 0);
+            for library in libraries(purpose) {
+                assert!(
+                    package(library.package).and_then(folder).is_some(),
+                    "{} needs root",
+                    library.key
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_for_the_peers_alone_is_fetched_for_nobody_else() {
+        let keys = |purpose| -> Vec<&str> { libraries(purpose).map(|it| it.key).collect() };
+        assert!(!keys(Purpose::Bench).contains(&"numba"));
+        for key in PEERS_TOO.iter().chain(&["numba"]) {
+            assert!(keys(Purpose::Peers).contains(key), "{key}");
         }
     }
 }

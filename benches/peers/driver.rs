@@ -103,7 +103,7 @@ fn ours(workload: &Workload) -> Command {
 }
 
 /// A script of this folder, with all of the set-up's packages.
-fn python(script: &str) -> Command {
+pub fn python(script: &str) -> Command {
     let packages = ["python-packages", "numba-packages", "learn"];
     let packages: Vec<String> = packages.iter().map(|it| manifest(it, "path")).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));

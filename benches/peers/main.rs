@@ -12,10 +12,14 @@
 )]
 
 mod arrays;
+mod batched;
+mod contaminants;
 mod cookbook;
 mod driver;
 mod input;
+mod jobs;
 mod loops;
+mod neighbours;
 #[allow(dead_code, reason = "the other benches use the rest")]
 #[path = "../common/report.rs"]
 mod report;
@@ -36,6 +40,10 @@ const WORKLOADS: &[&Workload] = &[
     &arrays::WORKLOAD,
     &loops::WORKLOAD,
     &workers::WORKLOAD,
+    &contaminants::WORKLOAD,
+    &neighbours::WORKLOAD,
+    &batched::WORKLOAD,
+    &jobs::WORKLOAD,
 ];
 
 /// Rounds of each row, unless `--rounds` says another number.

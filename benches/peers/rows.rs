@@ -63,6 +63,10 @@ pub trait Job {
     fn round(&mut self);
     /// What the last round has computed. Indices are exact as f64.
     fn result(&self) -> Vec<f64>;
+    /// Nanoseconds that processes started by the last round ran, and waited for a core.
+    fn children(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 struct Of<S, F, R> {

@@ -48,7 +48,8 @@ fn round(job: &mut dyn Job) -> String {
     job.round();
     let seconds = begun.elapsed().as_secs_f64();
     let added = QueueTimes::now().since(&before).unwrap_or_default();
-    format!("{seconds} {} {}", added.ran, added.waited)
+    let (ran, waited) = job.children();
+    format!("{seconds} {} {}", added.ran + ran, added.waited + waited)
 }
 
 fn prepared(workload: &Workload, key: &str) -> Prepare {

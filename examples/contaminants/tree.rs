@@ -1,4 +1,6 @@
-//! A k-d tree of the contaminants, asked for the nearest one of each object.
+//! A k-d tree of the contaminants, asked for the nearest one of each object, and only within the chord.
+
+use std::num::NonZero;
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use rayon::prelude::*;
@@ -14,12 +16,11 @@ pub fn near(objects: &Sphere, contaminants: &Sphere, chord: f64) -> Vec<bool> {
         .map(|index| contaminants.point(index))
         .collect();
     let tree: ImmutableKdTree<f64, 3> = ImmutableKdTree::new_from_slice(&points);
-    (0..objects.len())
-        .into_par_iter()
-        .map(|index| {
-            tree.nearest_one::<SquaredEuclidean>(&objects.point(index))
-                .distance
-                <= chord
-        })
-        .collect()
+    let near = |index| {
+        // The bound is what makes small angles cheap: the nearest one is far away, and need not be found.
+        let one = NonZero::<usize>::MIN;
+        let found = tree.nearest_n_within::<SquaredEuclidean>(&objects.point(index), chord, one, true);
+        !found.is_empty()
+    };
+    (0..objects.len()).into_par_iter().map(near).collect()
 }

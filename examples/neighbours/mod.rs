@@ -20,6 +20,8 @@ const ROWS: usize = 512;
 const COLUMNS: usize = 1024;
 /// Scores per question "is one of them high enough?".
 const CHUNK: usize = 64;
+/// Maxima kept side by side: the compiler may not reorder a search for one largest number, as instructions on several would.
+const LANES: usize = 16;
 
 /// A vector near to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -197,31 +199,39 @@ fn high(
     floor: f32,
     mut take: impl FnMut(usize, f32),
 ) {
-    for (chunk, (products, inverse)) in products
-        .chunks(CHUNK)
-        .zip(inverse.chunks(CHUNK))
-        .enumerate()
-    {
-        if highest(products, inverse, own) > floor {
-            for (at, (product, inverse)) in products.iter().zip(inverse).enumerate() {
-                let cosine = product * inverse * own;
-                if cosine > floor {
-                    take(chunk * CHUNK + at, cosine);
-                }
+    let mut promising = [false; COLUMNS / CHUNK];
+    find_chunks(products, inverse, own, floor, &mut promising);
+    let found = promising.iter().enumerate().filter(|(_, found)| **found);
+    for (chunk, _) in found {
+        let these = chunk * CHUNK..products.len().min((chunk + 1) * CHUNK);
+        for at in these {
+            let cosine = products[at] * inverse[at] * own;
+            if cosine > floor {
+                take(at, cosine);
             }
         }
     }
 }
 
-/// The highest cosine.
+/// Which chunks have a cosine above `floor`.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn highest(products: &[f32], inverse: &[f32], own: f32) -> f32 {
-    let mut best = f32::NEG_INFINITY;
-    for (product, inverse) in products.iter().zip(inverse) {
-        let cosine = product * inverse * own;
-        best = if cosine > best { cosine } else { best };
+fn find_chunks(products: &[f32], inverse: &[f32], own: f32, floor: f32, promising: &mut [bool]) {
+    let chunks = products.chunks(CHUNK).zip(inverse.chunks(CHUNK));
+    for ((products, inverse), promising) in chunks.zip(promising) {
+        let (whole, rest) = products.as_chunks::<LANES>();
+        let (inverse, inverse_rest) = inverse.as_chunks::<LANES>();
+        let mut best = [f32::NEG_INFINITY; LANES];
+        for (products, inverse) in whole.iter().zip(inverse) {
+            for ((best, product), inverse) in best.iter_mut().zip(products).zip(inverse) {
+                let cosine = product * inverse * own;
+                *best = if cosine > *best { cosine } else { *best };
+            }
+        }
+        // Without a branch for each.
+        let any = best.iter().fold(false, |any, best| any | (*best > floor));
+        let mut rest = rest.iter().zip(inverse_rest);
+        *promising = any || rest.any(|(product, inverse)| product * inverse * own > floor);
     }
-    best
 }
 
 /// 1 / length of each row.

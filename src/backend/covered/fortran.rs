@@ -33,9 +33,8 @@ macro_rules! value {
     };
 }
 
-/// Goes on to the library's own routine, where one is named and the vectors are short.
+/// Goes on to the library's own routine, where the vectors are short.
 macro_rules! short {
-    ([] $($rest:tt)*) => {};
     ([$short:ident] $T:ty, $I:ty, ($n:ident: int, $($argument:ident: $kind:ident),*) $(-> $result:ty)?) => {
         // SAFETY: the caller's promise to BLAS: the place of a number.
         if let Some(own) = direct::short::<$T, $I>(VectorRoutine::$short, unsafe { *$n }) {
@@ -52,13 +51,38 @@ macro_rules! short {
     };
 }
 
-/// The routines: what it is among those of vectors, if it is, which method of dispatch, for which elements, their arguments by kind, what they return.
-macro_rules! routines {
-    ($($name:ident $pattern:literal $short:tt = $method:ident<$T:ident: $bound:path> ($($argument:ident: $kind:ident),*) $(-> $result:ty)?;)*) => {$(
+/// How a routine begins that may go on to the library's own, and what is behind that: out of line, so that what goes on needs no
+/// stack, whose setting up would be half of what it costs.
+macro_rules! body {
+    ($name:ident [$short:ident] $T:ident: $bound:path, ($($argument:ident: $kind:ident),*), ($($result:ty)?), $run:expr) => {
         unsafe extern "C" fn $name<$T: $bound, I: Integer>(
             $($argument: c_type!($kind, $T, I)),*
         ) $(-> $result)? {
-            short!($short $T, I, ($($argument: $kind),*) $(-> $result)?);
+            #[inline(never)]
+            unsafe extern "C" fn shared<$T: $bound, I: Integer>(
+                $($argument: c_type!($kind, $T, I)),*
+            ) $(-> $result)? {
+                $run
+            }
+            short!([$short] $T, I, ($($argument: $kind),*) $(-> $result)?);
+            // SAFETY: the caller's promise, handed on.
+            unsafe { shared::<$T, I>($($argument),*) }
+        }
+    };
+    ($name:ident [] $T:ident: $bound:path, ($($argument:ident: $kind:ident),*), ($($result:ty)?), $run:expr) => {
+        unsafe extern "C" fn $name<$T: $bound, I: Integer>(
+            $($argument: c_type!($kind, $T, I)),*
+        ) $(-> $result)? {
+            $run
+        }
+    };
+}
+
+/// The routines: what it is among those of vectors, if it is, which method of dispatch, for which elements, their arguments by kind, what they return.
+macro_rules! routines {
+    ($($name:ident $pattern:literal $short:tt = $method:ident<$T:ident: $bound:path> ($($argument:ident: $kind:ident),*) $(-> $result:ty)?;)*) => {$(
+        body! {
+            $name $short $T: $bound, ($($argument: $kind),*), ($($result)?),
             // SAFETY: the caller's promise to BLAS: places that hold the arguments, matrices as large as they say.
             done(unsafe { blas($pattern, $T::LETTER).$method($(value!($kind, $argument)),*) })
         }

@@ -330,6 +330,28 @@ fn wide_names_reach_a_library_whose_own_look_narrow() {
     );
 }
 
+/// MKL has the same names for both widths, and a variable says which they are.
+#[test]
+fn wide_names_reach_mkl_that_was_told_to_be_wide() {
+    let test = "wide_names_reach_mkl_that_was_told_to_be_wide";
+    let environment = [
+        ("THREADCTL_BACKEND", path(&["mkl-rt"])),
+        ("LD_LIBRARY_PATH", common::mkl_folder()),
+        ("MKL_INTERFACE_LAYER", "ILP64".to_owned()),
+    ];
+    let environment = environment
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    in_own_process(test, &environment, || {
+        products_are_right();
+        systems_are_right();
+        what_is_forwarded_is_right();
+        let layer = &backend::current().unwrap().layers()[0];
+        assert_eq!(layer.names()[0], "dgemm_");
+        assert_eq!(layer.integers(), threadctl::Integers::Ilp64);
+    });
+}
+
 /// What dispatch covers needs no library of that width: its own algorithms and tiles have sizes that fit the other one's.
 #[test]
 fn wide_names_that_dispatch_covers_run_on_narrow_libraries() {

@@ -123,3 +123,77 @@ fn what_is_no_backend_is_named() {
     let words = last_words("opneblas");
     assert!(words.contains("did you mean \"openblas\"?"), "{words}");
 }
+
+/// The program where nothing is named, and the loader comes to empty files under these names before any other, and to these
+/// libraries under the others.
+fn run_where(empty: &[&str], present: &[(&str, &str)], folders: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for name in empty {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    for (name, key) in present {
+        std::os::unix::fs::symlink(library(key), folder.path().join(name)).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_provider"));
+    common::without_thread_variables(&mut command);
+    let folders = [&[folder.path().to_str().unwrap()], folders].concat();
+    command.env("LD_LIBRARY_PATH", folders.join(":"));
+    command.env_remove("THREADCTL_BACKEND").output().unwrap()
+}
+
+const OPENBLAS: &[&str] = &["libopenblas.so.0", "libopenblas.so", "libscipy_openblas.so"];
+const MKL: &[&str] = &[
+    "libmkl_rt.so.3",
+    "libmkl_rt.so.2",
+    "libmkl_rt.so.1",
+    "libmkl_rt.so",
+];
+const BLIS: &[&str] = &["libblis.so.4", "libblis.so.3", "libblis.so"];
+
+#[test]
+fn what_is_not_named_is_the_first_that_works() {
+    let reference = [("libblas.so.3", "netlib"), ("liblapack.so.3", "lapack")];
+    let mkl = common::mkl_folder();
+    let none_of = |names: &[&[&'static str]]| names.concat();
+    let found = [
+        (
+            "openblas",
+            run_where(&[], &[("libopenblas.so.0", "openblas-pthread")], &[]),
+        ),
+        ("mkl", run_where(OPENBLAS, &[], &[&mkl])),
+        (
+            "blis",
+            run_where(
+                &none_of(&[OPENBLAS, MKL]),
+                &[&[("libblis.so.4", "blis-pthread")], &reference[..]].concat(),
+                &[],
+            ),
+        ),
+        (
+            "system",
+            run_where(&none_of(&[OPENBLAS, MKL, BLIS]), &reference, &[]),
+        ),
+    ];
+    for (name, output) in found {
+        let words = text(&output.stdout) + &text(&output.stderr);
+        assert!(
+            output.status.success() && words.starts_with(&format!("{name} (")),
+            "{name}: {words}"
+        );
+    }
+}
+
+#[test]
+fn where_there_is_no_backend_it_says_what_to_install() {
+    let all = [OPENBLAS, MKL, BLIS, &["libblas.so.3"]].concat();
+    let output = run_where(&all, &[], &[]);
+    let words = text(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(words.contains("no BLAS library was found"), "{words}");
+    for part in threadctl::backend::available() {
+        assert!(words.contains(part.install()), "{words}");
+    }
+    for name in all {
+        assert!(words.contains(name), "{name} was not tried: {words}");
+    }
+}

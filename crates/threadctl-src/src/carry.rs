@@ -10,6 +10,8 @@
 
 use crate::names::COUNT;
 use std::arch::naked_asm;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use threadctl::Result;
 use threadctl::backend::supply::{Carried, Slots, fill_or_carry};
@@ -165,12 +167,44 @@ extern "C" fn run(slot: u32, frame: *mut Frame) {
 /// How many words there are to read above the return address, at most [`WORDS`]. A stack may end in less than that: those of
 /// coroutines do.
 fn readable(stack: *const u64) -> usize {
-    let left = (PAGE - stack.addr() % PAGE) / size_of::<u64>();
-    if left >= WORDS || is_mapped(stack.addr().next_multiple_of(PAGE)) {
-        WORDS
-    } else {
-        left
-    }
+    let here = stack.addr();
+    let left = (PAGE - here % PAGE) / size_of::<u64>();
+    let all = || {
+        is_own_stack(here, here + WORDS * size_of::<u64>())
+            || is_mapped(here.next_multiple_of(PAGE))
+    };
+    if left >= WORDS || all() { WORDS } else { left }
+}
+
+thread_local! {
+    /// From where to where the stack of this thread is, once somebody has asked; coroutines have others.
+    static OWN: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
+/// Whether this is on the stack that the system gave the calling thread, which is mapped from where it is used to its end. To
+/// ask the kernel at each call would take a hundred times as long.
+fn is_own_stack(from: usize, to: usize) -> bool {
+    let (bottom, top) = OWN.get().unwrap_or_else(|| {
+        let own = own_stack().unwrap_or_default();
+        OWN.set(Some(own));
+        own
+    });
+    bottom <= from && to <= top
+}
+
+fn own_stack() -> Option<(usize, usize)> {
+    let mut attributes = MaybeUninit::uninit();
+    let (mut bottom, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: a place for the attributes of the calling thread, which are read and destroyed if they were written.
+    let found = unsafe {
+        libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 && {
+            let attributes = attributes.as_mut_ptr();
+            let found = libc::pthread_attr_getstack(attributes, &raw mut bottom, &raw mut size);
+            libc::pthread_attr_destroy(attributes);
+            found == 0
+        }
+    };
+    found.then(|| (bottom.addr(), bottom.addr() + size))
 }
 
 fn is_mapped(page: usize) -> bool {
@@ -178,4 +212,46 @@ fn is_mapped(page: usize) -> bool {
     let page = std::ptr::without_provenance_mut(page);
     // SAFETY: it reads nothing of the page, and writes one byte for it; what is not mapped is an error.
     unsafe { libc::mincore(page, PAGE, &raw mut resident) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_knows_its_own_stack_and_no_other() {
+        let local = 0_u64;
+        let here = (&raw const local).addr();
+        assert!(is_own_stack(here, here + size_of::<u64>()));
+        let elsewhere = Box::new(0_u64);
+        let there = (&raw const *elsewhere).addr();
+        assert!(!is_own_stack(there, there + size_of::<u64>()));
+        let above = OWN.get().map_or(0, |(_, top)| top);
+        assert!(above > here && !is_own_stack(here, above + 1));
+        let other = std::thread::spawn(move || is_own_stack(here, here + size_of::<u64>()));
+        assert!(!other.join().is_ok_and(|own| own));
+    }
+
+    #[test]
+    fn a_stack_that_ends_is_read_to_its_end_only() {
+        // SAFETY: two new pages, of which the second is made unreadable; given back below.
+        let pages = unsafe {
+            let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let pages = libc::mmap(std::ptr::null_mut(), 2 * PAGE, access, anonymous, -1, 0);
+            assert_ne!(pages, libc::MAP_FAILED);
+            assert_eq!(libc::munmap(pages.byte_add(PAGE), PAGE), 0);
+            pages
+        };
+        let words = |words: usize| {
+            let end = pages.wrapping_byte_add(PAGE).cast::<u64>();
+            readable(end.wrapping_sub(words))
+        };
+        assert_eq!(
+            [words(3), words(WORDS), words(WORDS + 1)],
+            [3, WORDS, WORDS]
+        );
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::munmap(pages, PAGE) }, 0);
+    }
 }

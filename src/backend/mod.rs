@@ -22,6 +22,7 @@ mod choice;
 mod covered;
 mod layer;
 mod own;
+mod registers;
 pub mod supply;
 
 use crate::dispatch::Blas;

@@ -18,6 +18,7 @@
 
 mod active;
 mod available;
+mod carried;
 mod choice;
 mod covered;
 mod layer;

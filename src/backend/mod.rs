@@ -18,10 +18,12 @@
 
 mod active;
 mod available;
+mod carried;
 mod choice;
 mod covered;
 mod layer;
 mod own;
+mod registers;
 pub mod supply;
 
 use crate::dispatch::Blas;

@@ -10,7 +10,8 @@
 use super::active::adopt;
 use super::choice::{Choice, Part};
 use super::layer::Layer;
-use super::{Backend, Inner, covered};
+use super::supply::Carried;
+use super::{Backend, Inner, carried, covered};
 use crate::dispatch::Blas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::blas::{Naming, wide_integers};
@@ -19,6 +20,7 @@ use crate::sys::fork::Turn;
 use crate::sys::library::Library;
 use crate::sys::objects::{self, LoadedObject};
 use crate::sys::privilege;
+use crate::sys::rebind::refers_to;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -27,7 +29,18 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy)]
 pub struct Own {
     address: *mut (),
-    backend: Option<Backend>,
+    by: By,
+}
+
+/// Who makes the call.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    /// The library, as it is called.
+    Library,
+    /// Dispatch.
+    Dispatch(Backend),
+    /// The library, while its threads are watched.
+    Carried(&'static Carried),
 }
 
 // SAFETY: the pointer is the address of code in a library that stays loaded; it is not read through.
@@ -79,20 +92,22 @@ impl Own {
                 format!("{symbol} was called, and {why}"),
             ));
         };
+        let own = definition.address.as_ptr().cast();
         let found = backend_for(symbol, &definition).and_then(|(backend, reference)| {
             let layer = backend.layers().first()?;
-            Some((backend, covered::entry(&reference, layer.wide())?))
+            if let Some(address) = covered::entry(&reference, layer.wide()) {
+                let by = By::Dispatch(backend);
+                return Some(Own { address, by });
+            }
+            let (address, counted) = carried::entry(&reference)?;
+            let watch = backend.0.watch.as_ref()?;
+            let by = By::Carried(Carried::new(backend, watch, own, Some(counted)));
+            Some(Own { address, by })
         });
-        Ok(match found {
-            Some((backend, address)) => Own {
-                address,
-                backend: Some(backend),
-            },
-            None => Own {
-                address: definition.address.as_ptr().cast(),
-                backend: None,
-            },
-        })
+        Ok(found.unwrap_or(Own {
+            address: own,
+            by: By::Library,
+        }))
     }
 
     /// Where calls go.
@@ -116,13 +131,16 @@ impl Own {
     /// ```
     #[inline]
     pub fn choose(&self) {
-        if self.backend.is_some() {
-            CHOSEN.set(self.backend);
+        match self.by {
+            By::Library => {}
+            By::Dispatch(backend) => CHOSEN.set(Some(backend)),
+            By::Carried(carried) => carried::choose(carried),
         }
     }
 }
 
-/// The symbols that a preload library has to have: all that dispatch covers, under all names that libraries give them.
+/// The symbols that a preload library has to have: all that dispatch covers, and drivers of LAPACK that gain from the library's own
+/// threads, under all names that libraries give them.
 /// Without functions that return complex numbers: how they do that differs between libraries, and the reference CBLAS
 /// computes its own by calling them, so they would call themselves.
 ///
@@ -131,7 +149,11 @@ impl Own {
 /// ```
 pub fn own_symbols() -> impl Iterator<Item = String> {
     let mut symbols: Vec<String> = Naming::decorated()
-        .flat_map(|naming| covered::inner(false).map(move |(name, _)| naming.of_reference(&name)))
+        .flat_map(|naming| {
+            let names = covered::inner(false).map(|(name, _)| name);
+            let names = names.chain(carried::names());
+            names.map(move |name| naming.of_reference(&name))
+        })
         .collect();
     symbols.sort();
     symbols.dedup();
@@ -249,12 +271,20 @@ fn open(object: &LoadedObject, naming: Naming) -> Result<Backend> {
     };
     // SAFETY: the program itself calls the library's routines by these names.
     let (layer, blas) = unsafe { (Layer::of(held()?, naming)?, Blas::named(held()?, naming)?) };
+    if let Err(why) = layer.make_safe() {
+        // Calls through dispatch take turns all the same; of the others the program has always had what it has.
+        tracing::warn!(library = %object.name.display(), %why, "routines that dispatch does not cover are left as they are");
+    }
     let inner = Inner {
         choice: Choice(vec![Part::File(object.name.clone())]),
         layers: vec![layer],
+        // Of what is not covered, drivers of LAPACK come by here. If what they call inside can be seen, it comes back to dispatch.
+        watch: if refers_to(object, &naming.fortran("dgemm")) {
+            blas.watch()
+        } else {
+            blas.watch_unseen()
+        },
         blas,
-        // What is not covered does not come by here.
-        watch: None,
     };
     Ok(Backend(Box::leak(Box::new(inner))))
 }

@@ -9,6 +9,7 @@ use super::{Backend, covered};
 use crate::dispatch::forward::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -48,7 +49,7 @@ static ON_FAILURE: OnceLock<fn(&Error) -> !> = OnceLock::new();
 pub fn register(slots: Slots, on_failure: fn(&Error) -> !) {
     let _ = ON_FAILURE.set(on_failure);
     let mut faces = FACES.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same = |face: &Slots| std::ptr::eq(face.slots, slots.slots);
+    let is_same = |face: &Slots| ptr::eq(face.slots, slots.slots);
     if !faces.iter().any(is_same) {
         faces.push(slots);
     }
@@ -99,13 +100,8 @@ pub fn fill_or_carry(
             return address;
         };
         // For good, as the backend; there are as many as routines are found, once more after each switch.
-        let new = Box::leak(Box::new(Carried {
-            backend,
-            watch,
-            address,
-            work: AtomicU64::new(0),
-        }));
-        carry.store(new, Ordering::SeqCst);
+        let new = Carried::new(backend, watch, address, None);
+        carry.store(ptr::from_ref(new).cast_mut(), Ordering::SeqCst);
         carried
     })
 }
@@ -118,12 +114,30 @@ pub struct Carried {
     address: *mut (),
     /// What the last call took; see [`Blas::forwarded`](crate::dispatch::Blas).
     work: AtomicU64,
+    /// What its calls are counted as, if they are.
+    counted: Option<[&'static str; 2]>,
 }
 
 // SAFETY: the address of code; the rest is shared by all threads.
 unsafe impl Sync for Carried {}
 
 impl Carried {
+    /// One for good.
+    pub(super) fn new(
+        backend: Backend,
+        watch: &'static Watch,
+        address: *mut (),
+        counted: Option<[&'static str; 2]>,
+    ) -> &'static Self {
+        Box::leak(Box::new(Carried {
+            backend,
+            watch,
+            address,
+            work: AtomicU64::new(0),
+            counted,
+        }))
+    }
+
     /// Has `call` call the routine, which is at the address that it is given, once and on this thread.
     ///
     /// ```
@@ -132,6 +146,9 @@ impl Carried {
     /// ```
     pub fn run(&self, call: impl FnOnce(*mut ())) {
         let address = self.address;
+        if let Some([pattern, letter]) = self.counted {
+            covered::count::count(pattern, letter);
+        }
         self.backend
             .blas()
             .forwarded(self.watch, &self.work, || call(address));

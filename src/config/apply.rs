@@ -5,7 +5,7 @@
 //! runtime's own variables; limits for a thread are a guard of that thread. What is loaded later is limited by
 //! `standing.rs`, through the same functions.
 
-use super::file;
+use super::file::{self, Refused};
 use super::log::{self, Logging};
 use super::notice;
 use super::read::{Scope, Settings};
@@ -99,8 +99,30 @@ pub fn init() -> Result<Init> {
     notice::settle();
     let (settings, refused) = Settings::checked()?;
     Tuning::of(&settings.tuning)?;
+    put(settings, &refused)
+}
+
+/// [`init`] where nobody would hear of an error, as in the preload library: a wrong value is ignored, and reported in the log.
+///
+/// ```
+/// threadctl::config::init_unattended();
+/// ```
+pub fn init_unattended() {
+    notice::settle();
+    let (settings, errors, refused) = Settings::of_process();
+    // Before what it is to show.
+    log::install(settings.log);
+    for error in errors {
+        tracing::warn!(%error, "an environment variable is ignored");
+    }
+    if let Err(error) = put(settings, &refused) {
+        tracing::warn!(%error, "{LIMITS} is not in force");
+    }
+}
+
+fn put(settings: Settings, refused: &[Refused]) -> Result<Init> {
     let logging = log::install(settings.log);
-    file::report(&refused);
+    file::report(refused);
     notice::strangers();
     if let Some(workers) = settings.num_threads {
         tracing::info!(%workers, "{NUM_THREADS} bounds the cores of this process");

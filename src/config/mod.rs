@@ -18,7 +18,7 @@ mod table;
 mod tests;
 mod tuning;
 
-pub use apply::{Init, init};
+pub use apply::{Init, init, init_unattended};
 pub use log::Logging;
 pub use read::{Scope, Settings};
 pub use table::{VARIABLES, Variable};

@@ -12,7 +12,7 @@
 
 use super::apply;
 use super::read::Scope;
-use crate::limit::{Limits, Outcome};
+use crate::limit::{self, Limits, Outcome};
 use crate::runtime::{Facts, Runtime, Runtimes, when_asked};
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
@@ -95,6 +95,8 @@ pub(super) fn stand(scope: Scope, limits: Option<&Limits>, found: &Runtimes, out
         // What it held may go with it, outside the lock.
         drop(with(other, |standing| std::mem::replace(standing, new)));
     }
+    // Calls that dispatch shares have their threads from it, whatever the library's own number is.
+    limit::stand(limits.filter(|_| scope == Scope::Process));
     if limits.is_some() {
         when_asked(look);
     }

@@ -1,17 +1,18 @@
 //! Calls of routines that dispatch does not cover, on libraries whose own threads have to be watched while they run.
 //!
-//! Two kinds of libraries need that. Where the setter reaches one thread only (OpenMP builds, MKL under TBB), nothing else
+//! Three kinds of libraries need that. Where the setter reaches one thread only (OpenMP builds, MKL under TBB), nothing else
 //! holds such a call back. And MKL calls inside itself, where dispatch does not see it: held at one thread, its LAPACK would
 //! leave idle cores idle. So such a call gets as many threads as there are idle workers: these are asked as for any shared
 //! call, those who come within [`ARRIVAL`] sleep until it has ended, and the library has one thread for each of them, and one
-//! for the caller, in the scope of this thread.
+//! for the caller, in the scope of this thread. An OpenBLAS whose inner calls cannot be seen either has one number for the
+//! process, which is raised while such a call is alone (`share/wide.rs`).
 //!
 //! Invariants: a worker sleeps here only while the call of its caller runs, and counts as computing meanwhile, so that no more
 //! threads run than there are cores; the thread's own number is as before when the call has ended; a call inside another one,
 //! or inside a tile, has one thread.
 
 use super::backend::Blas;
-use super::share::{in_tile, share_kernels, width};
+use super::share::{Number, in_tile, share_kernels, width, with_own_threads};
 use crate::runtime::runtimes;
 use crate::sys::call::{MapInt, SetInt};
 use crate::sys::library::Library;
@@ -40,6 +41,8 @@ pub(crate) enum Watch {
     Held,
     /// As many threads as there are idle workers: MKL.
     Idle(Own),
+    /// As many threads as there are cores, while nobody else computes: OpenBLAS.
+    Alone(Number),
 }
 
 /// MKL's own threads.
@@ -75,12 +78,12 @@ impl Own {
 }
 
 /// The number that a thread of MKL's callers had, put back when this is dropped.
-struct Number<'a> {
+struct Lent<'a> {
     own: &'a Own,
     before: i32,
 }
 
-impl<'a> Number<'a> {
+impl<'a> Lent<'a> {
     fn set(own: &'a Own, threads: usize) -> Self {
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         // SAFETY: the library is a backend's, which stays loaded.
@@ -90,11 +93,11 @@ impl<'a> Number<'a> {
             // SAFETY: held in `own`.
             unsafe { blocktime.call(0) };
         }
-        Number { own, before }
+        Lent { own, before }
     }
 }
 
-impl Drop for Number<'_> {
+impl Drop for Lent<'_> {
     fn drop(&mut self) {
         // SAFETY: the library is a backend's, which stays loaded.
         unsafe { self.own.set.call(self.before) };
@@ -171,8 +174,20 @@ impl Blas {
         }
     }
 
+    /// What calls of such routines need where nothing that they call inside can be seen.
+    pub(crate) fn watch_unseen(&self) -> Option<Watch> {
+        let alone = || {
+            let runtime = self.runtime()?;
+            let before = self.threads_before()?;
+            let setting = runtime.process_setting()?.clone();
+            (runtime.internal_api() == "openblas" && before > 1)
+                .then(|| Watch::Alone(Number::new(setting, before)))
+        };
+        self.watch().or_else(alone)
+    }
+
     /// Makes such a call. `work` is what the last one like it took, in nanoseconds, all its threads together; 0 if there was none.
-    pub(crate) fn forwarded(&self, watch: &Watch, work: &AtomicU64, call: impl FnOnce()) {
+    pub(crate) fn forwarded(&self, watch: &'static Watch, work: &AtomicU64, call: impl FnOnce()) {
         if INSIDE.get() {
             return call();
         }
@@ -183,6 +198,10 @@ impl Blas {
                 call();
             }
             Watch::Idle(own) => self.with_idle(own, work, call),
+            Watch::Alone(number) => {
+                let call = OnCaller(RefCell::new(Some(call)));
+                with_own_threads(number, self.most(), &|| call.run());
+            }
         }
         INSIDE.set(false);
     }
@@ -197,9 +216,9 @@ impl Blas {
         };
         let timed = |threads: usize, call: &mut dyn FnMut()| {
             let began = Instant::now();
-            let number = Number::set(own, threads);
+            let lent = Lent::set(own, threads);
             call();
-            drop(number);
+            drop(lent);
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             work.store(
                 took.saturating_mul(threads as u64).max(1),

@@ -32,4 +32,4 @@ pub use outcome::{Outcome, Shortfall};
 pub(crate) use plan::Identity;
 pub use select::Limits;
 pub(crate) use select::nearest;
-pub(crate) use shared::most;
+pub(crate) use shared::{most, stand};

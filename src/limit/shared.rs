@@ -10,18 +10,36 @@
 //! own setter.
 //!
 //! Invariants: a guard is counted exactly as long as it lives, unless the thread that it is for has ended; where no plan has made
-//! guards, a call pays for two loads. Plans by which dispatch holds the libraries themselves are not here.
+//! guards, a call pays for two loads. Plans by which dispatch holds the libraries themselves are not here. What stands ([`stand`])
+//! counts for a library that no guard means.
 
 use super::plan::{Identity, assign};
-use super::select::Request;
+use super::select::{Limits, Request};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many are in [`PLANS`].
+/// How many there are in [`PLANS`], what stands included.
 static LISTED: AtomicUsize = AtomicUsize::new(0);
-/// Those that have made guards for the process.
-static PLANS: Mutex<Vec<Arc<Entries>>> = Mutex::new(Vec::new());
+static PLANS: Mutex<Plans> = Mutex::new(Plans {
+    guarded: Vec::new(),
+    standing: None,
+});
+
+/// What holds for the process.
+struct Plans {
+    /// Those that have made guards for the process.
+    guarded: Vec<Arc<Entries>>,
+    /// What holds where no guard says otherwise.
+    standing: Option<Vec<Request>>,
+}
+
+impl Plans {
+    fn count(&self) {
+        let count = self.guarded.len() + usize::from(self.standing.is_some());
+        LISTED.store(count, Ordering::Release);
+    }
+}
 
 thread_local! {
     /// How many guards for this thread are alive.
@@ -85,8 +103,8 @@ impl Shared {
         let mut plans = lock();
         // Unless another thread was here first.
         if !self.0.listed.load(Ordering::Relaxed) {
-            plans.push(Arc::clone(&self.0));
-            LISTED.store(plans.len(), Ordering::Release);
+            plans.guarded.push(Arc::clone(&self.0));
+            plans.count();
             self.0.listed.store(true, Ordering::Release);
         }
     }
@@ -138,13 +156,20 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if self.0.listed.load(Ordering::Acquire) {
             let mut plans = lock();
-            plans.retain(|plan| !Arc::ptr_eq(plan, &self.0));
-            LISTED.store(plans.len(), Ordering::Release);
+            plans.guarded.retain(|plan| !Arc::ptr_eq(plan, &self.0));
+            plans.count();
         }
     }
 }
 
-fn lock() -> MutexGuard<'static, Vec<Arc<Entries>>> {
+/// What holds in the process where no guard says otherwise, from now on: `THREADCTL_LIMITS`.
+pub(crate) fn stand(limits: Option<&Limits>) {
+    let mut plans = lock();
+    plans.standing = limits.map(|limits| limits.requests.clone());
+    plans.count();
+}
+
+fn lock() -> MutexGuard<'static, Plans> {
     PLANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -160,21 +185,21 @@ pub(crate) fn most<'a>(identity: impl FnOnce() -> Identity<'a>) -> Option<u32> {
 
 #[cold]
 fn smallest(identity: &Identity<'_>) -> Option<u32> {
-    let of = |plan: &Arc<Entries>| {
-        let (limits, _) = assign(&plan.requests, std::slice::from_ref(identity));
+    let of = |requests: &[Request]| {
+        let (limits, _) = assign(requests, std::slice::from_ref(identity));
         limits.first().copied().flatten()
     };
     let here = HERE.try_with(|here| {
         let here = here.borrow();
         let alive = here.iter().filter(|(_, alive)| *alive > 0);
-        alive.filter_map(|(plan, _)| of(plan)).min()
+        alive.filter_map(|(plan, _)| of(&plan.requests)).min()
     });
-    let process = {
-        let plans = lock();
-        let alive = plans
-            .iter()
-            .filter(|plan| plan.alive.load(Ordering::Acquire) > 0);
-        alive.filter_map(of).min()
-    };
-    here.ok().flatten().into_iter().chain(process).min()
+    let plans = lock();
+    let alive = plans
+        .guarded
+        .iter()
+        .filter(|plan| plan.alive.load(Ordering::Acquire) > 0);
+    let process = alive.filter_map(|plan| of(&plan.requests)).min();
+    let guards = here.ok().flatten().into_iter().chain(process).min();
+    guards.or_else(|| of(plans.standing.as_ref()?))
 }

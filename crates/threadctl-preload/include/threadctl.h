@@ -12,6 +12,9 @@
  * Texts. What comes in is UTF-8 and ends with a NUL byte; it is not kept. What goes out is UTF-8 and ends with a NUL byte,
  * and is given back to threadctl_free() when it was stored through a char **.
  *
+ * Environment. The first of these functions to be called puts the variables of threadctl in force (THREADCTL_LIMITS, THREADCTL_LOG ...:
+ * docs/CONFIGURATION.md), but in programs with more rights than their caller. A wrong value is ignored, and reported in the log.
+ *
  * fork. A child has copies of its parent's limits under the same handles, and may end them for itself. As with any library
  * that has locks, a child that was forked while another thread was inside one of these functions must exec before it calls
  * one itself.

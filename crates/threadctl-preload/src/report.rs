@@ -1,7 +1,7 @@
 //! What is said: counted calls, where a file for them is named, and the last words of a process whose call cannot be computed.
 //!
-//! Invariant: nothing is written unless the environment asks for it, but for last words, and for one line in programs with more
-//! rights than their caller.
+//! Invariants: nothing is written unless the environment asks for it, but for last words, and for one line in programs with more
+//! rights than their caller; there the environment is not obeyed.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -19,19 +19,45 @@ const TILES: &str = "THREADCTL_TILES";
 
 static FILE: OnceLock<PathBuf> = OnceLock::new();
 
+/// What is done once in a process, and done before whoever needs it goes on: two who come at the same time both do it. Not a
+/// `Once`, for in a child that was forked in the middle of one it would never end.
+struct First(AtomicBool);
+
+impl First {
+    /// Whether this was the first to have it done.
+    fn time(&self, work: impl FnOnce()) -> bool {
+        if self.0.load(Ordering::Acquire) {
+            return false;
+        }
+        work();
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
 /// At the first call of the process.
 pub(crate) fn begin() {
-    // Not a `Once`: in a child that was forked in the middle of one it would never end.
-    static BEGUN: AtomicBool = AtomicBool::new(false);
-    if BEGUN.load(Ordering::Acquire) {
-        return;
-    }
-    // Whoever is here at the same time does the same: nobody calls before it is done.
-    set_up();
-    if !BEGUN.swap(true, Ordering::AcqRel) && FILE.get().is_some() {
+    static BEGUN: First = First(AtomicBool::new(false));
+    if BEGUN.time(set_up) && FILE.get().is_some() {
         // SAFETY: a function that may be called at the end of the process; this library is never unloaded.
         unsafe { libc::atexit(write_counts) };
     }
+}
+
+/// Puts in force what the `THREADCTL_*` variables say, at the first call of BLAS or of the C interface: not when the library
+/// is loaded, for programs that it is preloaded into would have it done to them that never compute.
+pub(crate) fn obey() {
+    static OBEYED: First = First(AtomicBool::new(false));
+    OBEYED.time(|| {
+        if !is_raised() {
+            threadctl::config::init_unattended();
+        }
+    });
+}
+
+/// Whether this program has more rights than whoever started it.
+fn is_raised() -> bool {
+    // SAFETY: getauxval reads a table that the kernel made before the program began.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 fn set_up() {
@@ -42,11 +68,11 @@ fn set_up() {
         },
         end,
     );
-    // SAFETY: getauxval reads a table that the kernel made before the program began.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+    if is_raised() {
         say("this program has more rights than its caller, so its calls are left as they are");
         return;
     }
+    obey();
     if std::env::var_os(TILES).is_some_and(|value| value == "small") {
         threadctl::dispatch::Blas::simulate_small_tiles(true);
     }

@@ -68,8 +68,14 @@ fn debian(script: &str) -> Command {
 }
 
 fn wheels(script: &str) -> Command {
+    wheels_of(&["python-packages"], script)
+}
+
+/// With the packages of these folders.
+fn wheels_of(folders: &[&str], script: &str) -> Command {
     let mut command = program(library("python"));
-    command.env("PYTHONPATH", library("python-packages"));
+    let search = std::env::join_paths(folders.iter().map(|key| library(key))).unwrap();
+    command.env("PYTHONPATH", search);
     command.arg(file(script));
     command
 }
@@ -128,14 +134,18 @@ fn numpy_and_scipy_of_pypi_with_an_openblas_each() {
     is_unharmed(|| wheels("programs/science.py"), 23, SCIPY);
 }
 
+const LEARN: &[&str] = &["cblas_dgemm", "cblas_dsyrk", "dpotrf_", "dgeqrf_"];
+
 #[test]
 fn scikit_learn_of_debian() {
     library("debian-scikit-learn");
-    is_unharmed(
-        || debian("programs/learn.py"),
-        9,
-        &["cblas_dgemm", "cblas_dsyrk", "dpotrf_", "dgeqrf_"],
-    );
+    is_unharmed(|| debian("programs/learn.py"), 9, LEARN);
+}
+
+#[test]
+fn scikit_learn_of_pypi() {
+    let folders = ["python-packages", "learn"];
+    is_unharmed(|| wheels_of(&folders, "programs/learn.py"), 9, LEARN);
 }
 
 #[test]
@@ -201,4 +211,62 @@ fn a_program_without_blas_does_not_notice() {
     assert!(output.status.success());
     assert_eq!(output.stdout, b"here\n");
     assert_eq!(output.stderr, b"");
+}
+
+/// How much of a product's CPU time helpers had, in percent, and what was written to standard error.
+fn helped(variables: &[(&str, &str)]) -> (u32, String) {
+    let mut command = wheels("programs/limits.py");
+    command.envs(variables.iter().copied());
+    command.env("LD_PRELOAD", preloaded::preload());
+    let output = run(&mut command);
+    assert!(output.status.success(), "{}", text(&output));
+    let share = String::from_utf8_lossy(&output.stdout).trim().parse();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    (share.unwrap(), log)
+}
+
+#[test]
+fn variables_of_threadctl_are_in_force() {
+    let (share, log) = helped(&[]);
+    assert!(share > 25, "nobody helped: {share} %");
+    assert_eq!(log, "");
+    let (share, log) = helped(&[
+        ("THREADCTL_LIMITS", "blas=1"),
+        ("THREADCTL_LOG", "info"),
+        ("THREADCTL_SCOPE", "proces"),
+    ]);
+    assert!(share <= 5, "somebody helped: {share} %");
+    for part in [
+        "THREADCTL_LIMITS: ",
+        "its calls go through dispatch",
+        "did you mean \"process\"",
+    ] {
+        assert!(log.contains(part), "no {part:?} in {log}");
+    }
+    // For the thread that makes the first call, which is the only one.
+    let (share, log) = helped(&[("THREADCTL_LIMITS", "all=1"), ("THREADCTL_SCOPE", "thread")]);
+    assert!(share <= 5, "somebody helped: {share} %");
+    assert_eq!(log, "");
+}
+
+/// How many threads a driver of LAPACK in numpy's wheel had inside, whose calls cannot be seen, while nobody else computed; and
+/// whether it was `watched` meanwhile.
+fn threads_inside(variables: &[(&str, &str)], watched: bool) -> u32 {
+    let mut command = wheels("programs/wide.py");
+    command.envs(variables.iter().copied());
+    let (output, counts) = run_preloaded(&mut command);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(output.stderr, b"", "{}", text(&output));
+    let drivers = counts[0].get("dgesdd_").copied().unwrap_or_default();
+    assert_eq!(drivers > 3, watched, "{counts:?}");
+    let most = String::from_utf8_lossy(&output.stdout).trim().parse();
+    most.unwrap()
+}
+
+#[test]
+fn drivers_whose_calls_cannot_be_seen_have_the_cores_that_are_idle() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(threads_inside(&[], true), u32::try_from(cores).unwrap());
+    assert_eq!(threads_inside(&[("THREADCTL_LIMITS", "blas=1")], true), 1);
+    assert_eq!(threads_inside(&[("OPENBLAS_NUM_THREADS", "1")], false), 1);
 }

@@ -8,17 +8,8 @@
 
 mod preloaded;
 
-use preloaded::{file, library, program, run, run_preloaded, text};
+use preloaded::{compiled, library, program, run, run_preloaded, text};
 use std::path::{Path, PathBuf};
-
-fn compiled(output: PathBuf, source: &str, arguments: &[&str]) -> PathBuf {
-    let mut command = program("cc");
-    command.args(["-O2", "-o"]).arg(&output);
-    command.arg(file(source)).args(arguments);
-    let done = run(&mut command);
-    assert!(done.status.success(), "cc (gcc): {}", text(&done));
-    output
-}
 
 /// A module over a library of the manifest.
 fn module(folder: &Path, key: &str, wide: bool) -> PathBuf {

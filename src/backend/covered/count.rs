@@ -11,7 +11,7 @@ static CALLS: Mutex<BTreeMap<(&'static str, &'static str), u64>> = Mutex::new(BT
 
 /// Notes a call; `*` in the name stands for the letter.
 #[inline]
-pub(super) fn count(pattern: &'static str, letter: &'static str) {
+pub(in crate::backend) fn count(pattern: &'static str, letter: &'static str) {
     if COUNTING.load(Ordering::Relaxed) {
         note(pattern, letter);
     }

@@ -67,6 +67,10 @@ thread_local! {
 /// Runs a call, and returns its code; the words of a failure are kept for [`last_error`].
 pub(super) fn answer(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     // What a call changes is behind locks and ledgers that bear a panic (poison is ignored there).
+    let call = || {
+        crate::report::obey();
+        call()
+    };
     let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
         // What it panicked with may panic again when it is dropped.
         std::mem::forget(payload);

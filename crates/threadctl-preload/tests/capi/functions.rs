@@ -46,6 +46,24 @@ fn a_limit_of_the_process_holds_until_it_is_ended() {
 }
 
 #[test]
+fn limits_of_the_environment_hold_from_the_first_call_on() {
+    let test = "functions::limits_of_the_environment_hold_from_the_first_call_on";
+    in_own_process(test, &[("THREADCTL_LIMITS", "openblas=2")], || {
+        let openblas = load("openblas-pthread");
+        set(openblas, "openblas_set_num_threads", 4);
+        let api = Api::open();
+        assert_eq!(api.version(), env!("CARGO_PKG_VERSION"));
+        assert_eq!(get(openblas, "openblas_get_num_threads"), 4);
+        assert_eq!(api.threads("openblas"), 2);
+        // A limit that the program asks for goes before.
+        let limit = api.begin("blas=3", PROCESS, 0).unwrap();
+        assert_eq!(get(openblas, "openblas_get_num_threads"), 3);
+        assert_eq!(api.end(limit), OK);
+        assert_eq!(get(openblas, "openblas_get_num_threads"), 2);
+    });
+}
+
+#[test]
 fn a_limit_of_a_thread_belongs_to_it() {
     let test = "functions::a_limit_of_a_thread_belongs_to_it";
     in_own_process(test, &[("OMP_NUM_THREADS", "4")], || {

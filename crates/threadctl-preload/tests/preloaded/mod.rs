@@ -35,6 +35,16 @@ pub fn program(path: impl AsRef<Path>) -> Command {
     command
 }
 
+/// Compiles a fixture.
+pub fn compiled(output: PathBuf, source: &str, arguments: &[&str]) -> PathBuf {
+    let mut command = program("cc");
+    command.args(["-O2", "-o"]).arg(&output);
+    command.arg(file(source)).args(arguments);
+    let done = run(&mut command);
+    assert!(done.status.success(), "cc (gcc): {}", text(&done));
+    output
+}
+
 /// How often each routine reached dispatch in each process of a program.
 pub type Counts = Vec<BTreeMap<String, u64>>;
 

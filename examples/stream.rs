@@ -56,11 +56,11 @@ pub fn copy<T: Plain>(from: &[T], to: &mut [T]) {
         unsafe { _mm_stream_si128(vector, _mm_loadu_si128(source.add(at))) };
     }
     // Whoever is told that this is done must see the stores, which are not in order with others.
-    // SAFETY: every x86-64 has it.
     #[allow(
         unused_unsafe,
         reason = "safe in newer versions of the standard library"
     )]
+    // SAFETY: every x86-64 has it.
     unsafe {
         _mm_sfence();
     }

@@ -48,7 +48,11 @@ const ROWS: &[Row] = &[
             peer("NumPy, pool, limit 2", "alone_2", ALONE),
             peer("NumPy, pool, no limit", "alone_default", ALONE),
             peer("NumPy, pool, 2 stacks, limit 1", "alone_stacks_1", ALONE),
-            peer("NumPy, one stack, no limit, no pool", "alone_stack_default", ALONE),
+            peer(
+                "NumPy, one stack, no limit, no pool",
+                "alone_stack_default",
+                ALONE,
+            ),
         ],
     },
     Row {
@@ -56,7 +60,11 @@ const ROWS: &[Row] = &[
         what: "and one of 800 beside them",
         ours: |_| {
             job(
-                (small(), matrix(COUNT, LARGE), (Vec::new(), Array1::default(0))),
+                (
+                    small(),
+                    matrix(COUNT, LARGE),
+                    (Vec::new(), Array1::default(0)),
+                ),
                 |(small, large, values)| *values = with_a_large_one(small, large).expect("SVDs"),
                 |(_, _, (small, large))| small.iter().flatten().chain(large).copied().collect(),
             )

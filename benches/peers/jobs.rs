@@ -84,7 +84,9 @@ impl Job for Jobs {
     }
 
     fn result(&self) -> Vec<f64> {
-        (0..self.count).flat_map(|seed| self.left(seed).split_off(2)).collect()
+        (0..self.count)
+            .flat_map(|seed| self.left(seed).split_off(2))
+            .collect()
     }
 
     fn children(&self) -> (u64, u64) {

@@ -43,7 +43,11 @@ const ROWS: &[Row] = &[
                 |(vectors, found)| in_exact_order(vectors, found),
             )
         },
-        peers: &[peer("NumPy, `@` and `argpartition`", "nearest_10", Some(1.3))],
+        peers: &[peer(
+            "NumPy, `@` and `argpartition`",
+            "nearest_10",
+            Some(1.3),
+        )],
     },
     Row {
         key: "pairs",

@@ -81,7 +81,10 @@ fn any_within(
             }
         }
         // Without a branch for each.
-        if best.iter().fold(false, |any, best| any | (*best >= promising)) {
+        if best
+            .iter()
+            .fold(false, |any, best| any | (*best >= promising))
+        {
             let first = block * BLOCK;
             let mut these = first..exact[0].len().min(first + BLOCK);
             if these.any(|at| square(exact.map(|all| all[at]), point) <= chord) {

@@ -19,7 +19,8 @@ pub fn near(objects: &Sphere, contaminants: &Sphere, chord: f64) -> Vec<bool> {
     let near = |index| {
         // The bound is what makes small angles cheap: the nearest one is far away, and need not be found.
         let one = NonZero::<usize>::MIN;
-        let found = tree.nearest_n_within::<SquaredEuclidean>(&objects.point(index), chord, one, true);
+        let found =
+            tree.nearest_n_within::<SquaredEuclidean>(&objects.point(index), chord, one, true);
         !found.is_empty()
     };
     (0..objects.len()).into_par_iter().map(near).collect()

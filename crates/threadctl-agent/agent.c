@@ -326,7 +326,12 @@ static void process_ends(void) {
     errno = error;
 }
 
+/* Libraries that the program is linked against are begun before this one, and some of them make their threads then: so it may be
+ * called for the first of these. */
 __attribute__((constructor)) static void begins(void) {
+    static _Atomic int begun;
+    if (atomic_exchange(&begun, 1))
+        return;
     int error = errno;
     const char *path = secure_getenv ? secure_getenv("THREADCTL_AGENT_FILE") : NULL;
     if (path && dlsym && pthread_key_create && pthread_setspecific) {
@@ -378,6 +383,7 @@ static int run_c11(void *given) {
 }
 
 static struct start *prepare(const void *routine, void *argument, const void *caller) {
+    begins();
     if (!file)
         return NULL;
     if (atomic_load(&own_pid) != this_process())

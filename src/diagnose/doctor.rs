@@ -120,9 +120,11 @@ fn search_path(environment: &BTreeMap<String, String>) -> Vec<(PathBuf, &'static
         .filter(|folder| !folder.is_empty())
         .map(|folder| (PathBuf::from(folder), "LD_LIBRARY_PATH"))
         .collect();
-    let lists = fs::read_dir("/etc/ld.so.conf.d");
-    for list in lists.into_iter().flatten().flatten() {
-        let text = fs::read_to_string(list.path()).unwrap_or_default();
+    // Debian's and Fedora's one file names this folder, whose files the loader takes by name.
+    let lists = fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten();
+    let lists: BTreeSet<PathBuf> = lists.flatten().map(|list| list.path()).collect();
+    for list in std::iter::once(PathBuf::from("/etc/ld.so.conf")).chain(lists) {
+        let text = fs::read_to_string(list).unwrap_or_default();
         let listed = text
             .lines()
             .map(str::trim)
@@ -214,6 +216,13 @@ const OF_BLAS: &[&str] = &[
     "BLIS_NUM_THREADS",
 ];
 
+/// Values with which threads that have nothing to do never sleep.
+const SPINNING: &[(&str, &[&str])] = &[
+    ("OMP_WAIT_POLICY", &["active"]),
+    ("KMP_BLOCKTIME", &["infinite"]),
+    ("GOMP_SPINCOUNT", &["infinite", "infinity"]),
+];
+
 fn of_settings(environment: &BTreeMap<String, String>, cores: u32) -> Vec<Check> {
     let number = |name: &str| -> Option<Result<u32, String>> {
         let text = environment.get(name)?;
@@ -265,16 +274,16 @@ fn of_settings(environment: &BTreeMap<String, String>, cores: u32) -> Vec<Check>
             "eval \"$(threadctl env)\"    # sets all of them to the same",
         ));
     }
-    let active = environment
-        .get("OMP_WAIT_POLICY")
-        .is_some_and(|policy| policy.trim().eq_ignore_ascii_case("active"));
-    if active {
-        checks.push(Check::bad(
-            "setting",
-            "OMP_WAIT_POLICY=active",
-            "idle OpenMP threads keep their cores busy",
-            "unset OMP_WAIT_POLICY",
-        ));
+    for (name, values) in SPINNING {
+        let value = environment.get(*name).map_or("", |value| value.trim());
+        if values.iter().any(|known| value.eq_ignore_ascii_case(known)) {
+            checks.push(Check::bad(
+                "setting",
+                format!("{name}={value}"),
+                "idle OpenMP threads keep their cores busy",
+                format!("unset {name}"),
+            ));
+        }
     }
     if checks.is_empty() {
         checks.push(Check::good(
@@ -304,6 +313,16 @@ fn of_kernel() -> Vec<Check> {
             "CPU pressure",
             "/proc/pressure/cpu cannot be read: reports go without it",
             "boot with psi=1 (a kernel with CONFIG_PSI)",
+        )
+    });
+    checks.push(if Path::new("/proc/self/sched").exists() {
+        Check::good("kernel", "migrations", "/proc/PID/sched is there")
+    } else {
+        Check::bad(
+            "kernel",
+            "migrations",
+            "/proc/PID/sched is missing: reports have a lower bound, of what looks see",
+            "a kernel with CONFIG_SCHED_DEBUG",
         )
     });
     // Only for looking at processes that this one has not started.
@@ -349,6 +368,7 @@ mod tests {
             &[("MKL_NUM_THREADS", "two")],
             &[("OMP_NUM_THREADS", "4"), ("MKL_NUM_THREADS", "1")],
             &[("OMP_WAIT_POLICY", " Active ")],
+            &[("GOMP_SPINCOUNT", "infinity")],
         ] {
             let bad: Vec<_> = settings(pairs)
                 .into_iter()

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program. Words may have in them `{KEY}` (a path of the manifest), `{folder:KEY}` (the folder that it is in),
-/// `{fixture:FILE}`, `{compiled:FILE}` (by the C compiler, with OpenMP), `{built:NAME}` (a program of this workspace),
+/// `{fixture:FILE}`, `{compiled:FILE}` (C or Fortran, by a row of [`COMPILERS`]), `{built:NAME}` (a program of this workspace),
 /// `{turns}`, `{cores}` and `{many}` (more than cores).
 pub struct Program {
     /// For tables, and to ask for it.
@@ -85,7 +85,7 @@ pub const PROGRAMS: &[Program] = &[
         many: 200,
     },
     Program {
-        name: "two-openmp",
+        name: "scikit-learn",
         what: "scikit-learn beside LightGBM: predictions in turn",
         command: &["{python}", "{fixture:ensemble.py}", "{turns}"],
         environment: LEARN,
@@ -96,7 +96,7 @@ pub const PROGRAMS: &[Program] = &[
         many: 400,
     },
     Program {
-        name: "r",
+        name: "rscript",
         what: "Debian's R over OpenBLAS: products and SVDs in mclapply",
         command: &[
             "{rscript}",
@@ -148,7 +148,7 @@ pub const PROGRAMS: &[Program] = &[
         many: 120,
     },
     Program {
-        name: "openmp",
+        name: "c",
         what: "C with OpenMP: a barrier after each short loop",
         command: &["{compiled:relax.c}", "{turns}"],
         environment: &[],
@@ -161,6 +161,24 @@ pub const PROGRAMS: &[Program] = &[
         few: 2000,
         many: 20000,
     },
+    Program {
+        name: "fortran",
+        what: "Fortran: an OpenMP loop over OpenBLAS: SVDs",
+        command: &["{compiled:values.f90}", "{turns}"],
+        environment: &[("LD_LIBRARY_PATH", "{folder:openblas-pthread}")],
+        sick: settings("nothing set", &[]),
+        healthy: settings("OPENBLAS_NUM_THREADS=1", &[("OPENBLAS_NUM_THREADS", "1")]),
+        rule: "nested-pools",
+        few: 20,
+        many: 120,
+    },
+];
+
+/// How a source is compiled, by how its name ends: the compiler and what follows the source, either of which may be a path of
+/// the manifest.
+const COMPILERS: &[(&str, &str, &str)] = &[
+    (".c", "cc", "-lm"),
+    (".f90", "{gfortran}", "{openblas-dev}"),
 ];
 
 /// The program of this name.
@@ -225,15 +243,23 @@ impl Place {
     }
 
     fn compiled(&self, file: &str) -> PathBuf {
-        let program = self.scratch.join(file.trim_end_matches(".c"));
+        let mut compilers = COMPILERS.iter();
+        let (ending, compiler, library) = compilers
+            .find(|(ending, ..)| file.ends_with(ending))
+            .unwrap_or_else(|| panic!("no compiler for {file}"));
+        let program = self.scratch.join(file.trim_end_matches(ending));
         if !program.exists() {
-            let mut cc = Command::new("cc");
-            cc.args(["-O2", "-Wall", "-Werror", "-fopenmp", "-o"])
+            let mut compile = Command::new(self.fill(compiler, 0));
+            compile
+                .args(["-O2", "-Wall", "-Werror", "-fopenmp", "-o"])
                 .arg(&program)
-                .arg(self.fixtures.join("programs").join(file));
-            let output = cc.output().expect("cc of the package gcc");
+                .arg(self.fixtures.join("programs").join(file))
+                .arg(self.fill(library, 0));
+            let output = compile
+                .output()
+                .unwrap_or_else(|error| panic!("{compile:?}: {error}"));
             let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{cc:?}: {said}");
+            assert!(output.status.success(), "{compile:?}: {said}");
         }
         program
     }

@@ -3,7 +3,7 @@
 use super::programs;
 use super::{clean, number, place};
 use crate::common::{Spread, manifest, spread};
-use crate::{machine, program, shown, whole};
+use crate::{asked, machine, program, shown, whole};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,7 +32,10 @@ pub fn table() -> String {
         let _ = writeln!(table, "| {what} | {measured} | {target}: {verdict} |");
     };
 
-    for name in ["rust", "openmp"] {
+    for name in ["rust", "c"] {
+        if !asked(name) {
+            continue;
+        }
         let ratio = with_and_without(folder.path(), name);
         let over = Spread {
             low: 100.0 * (ratio.low - 1.0),
@@ -49,17 +52,22 @@ pub fn table() -> String {
             "at most 1",
         );
     }
-    let start = start();
-    row(
-        "`threadctl run -- /bin/true` over `/bin/true`, ms",
-        shown(start, 2),
-        start.median < 10.0,
-        "below 10",
-    );
+    if asked("start") {
+        let start = start();
+        row(
+            "`threadctl run -- /bin/true` over `/bin/true`, ms",
+            shown(start, 2),
+            start.median < 10.0,
+            "below 10",
+        );
+    }
     for (name, what) in [
         ("sleep", "sleep"),
         ("compute", "take turns (Python's lock)"),
     ] {
+        if !asked(name) {
+            continue;
+        }
         let (share, looks, seconds) = sampling(folder.path(), name);
         row(
             &format!("own CPU time beside 200 threads that {what}, % of a core"),

@@ -5,6 +5,7 @@ use super::workload::{Mode, Workload, all};
 use super::{
     LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
 };
+pub(crate) use crate::asked;
 use crate::common::Case;
 use std::time::{Duration, Instant};
 use threadctl::dispatch::Pool;
@@ -171,11 +172,6 @@ pub fn rows(case: &Case) -> String {
         text += &measured.row(cores, &label, workload.name, TARGETS);
     }
     text
-}
-
-/// Whether `THREADCTL_BENCH_PROGRAM` is a part of its name, or not set.
-pub fn asked(program: &str) -> bool {
-    std::env::var("THREADCTL_BENCH_PROGRAM").map_or(true, |only| program.contains(&only))
 }
 
 /// That span, or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.

@@ -1,8 +1,8 @@
 //! `threadctl watch`: the report of `threadctl run` on a process that is running already, again and again.
 //!
 //! Invariants: the process is only looked at. On a terminal each report takes the place of the one before, by two codes that every
-//! terminal knows; no mode of the terminal is changed, so nothing has to be put back however this ends. Elsewhere there is a line
-//! for each report.
+//! terminal knows, and has no more lines than the terminal; no mode of it is changed, so nothing has to be put back however this
+//! ends. Elsewhere there is a line for each report.
 
 use std::io::IsTerminal as _;
 use std::thread;
@@ -21,6 +21,9 @@ const SCHEMA: &str = "threadctl.watch/1";
 
 /// Moves to the corner and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// The lines of a terminal that does not tell.
+const USUAL: usize = 24;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,12 +108,12 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
                 report: &report,
             })?;
         } else if redraw {
-            out::text(&format!(
-                "{CLEAR}{}",
-                text::report(&heading, &report, &findings)
-            ))?;
+            let screen = text::screen(&heading, &report, &findings, lines());
+            let screen = out::coloured(&std::io::stdout(), &screen);
+            out::text(&format!("{CLEAR}{screen}"))?;
         } else if args.once {
-            out::text(&text::report(&heading, &report, &findings))?;
+            let report = text::report(&heading, &report, &findings);
+            out::text(&out::coloured(&std::io::stdout(), &report))?;
         } else {
             out::text(&line(&report, &findings))?;
         }
@@ -126,6 +129,15 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
             observer.look();
         }
     }
+}
+
+/// How many lines of the terminal a report may have: the cursor stands below it.
+fn lines() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let rows = size.map_or(0, |size| usize::from(size.ws_row));
+    // Some terminals say that they have none.
+    let rows = if rows < 2 { USUAL } else { rows };
+    rows - 1
 }
 
 /// Looks for the time of one report; tells whether anything is still there.

@@ -108,9 +108,10 @@ macro_rules! programs {
 programs! {
     numpy_in_a_thread_pool: "numpy",
     joblib_with_processes: "joblib",
-    scikit_learn_beside_lightgbm: "two-openmp",
-    r_in_forked_processes: "r",
+    scikit_learn_beside_lightgbm: "scikit-learn",
+    r_in_forked_processes: "rscript",
     octave_on_openmp: "octave",
     rust_with_rayon_over_ndarray_linalg: "rust",
-    c_with_openmp: "openmp",
+    c_with_openmp: "c",
+    fortran_with_openmp_over_openblas: "fortran",
 }

@@ -258,13 +258,16 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
         text.push('\n');
     }
     match file {
-        Some(mut file) => file.write_all(text.as_bytes()).with_context(|| {
-            let path = args.report.clone().unwrap_or_default();
-            format!("the report cannot be written to {}", path.display())
-        }),
+        Some(mut file) => file
+            .write_all(out::plain(&text).as_bytes())
+            .with_context(|| {
+                let path = args.report.clone().unwrap_or_default();
+                format!("the report cannot be written to {}", path.display())
+            }),
         None => {
             // Whoever read it may have gone; that is not the command's fault.
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            let mut stderr = std::io::stderr().lock();
+            let _ = stderr.write_all(out::coloured(&stderr, &text).as_bytes());
             Ok(())
         }
     }

@@ -149,11 +149,11 @@ fn of_libraries(folders: &[(PathBuf, &'static str)]) -> Vec<Check> {
         let Some((real, path, why)) = hit else {
             continue;
         };
-        let alternative = fs::read_link(&path).is_ok_and(|to| to.starts_with("/etc/alternatives"));
-        let why = if alternative {
-            "update-alternatives"
-        } else {
-            why
+        let chosen = fs::read_link(&path).ok();
+        let chosen = chosen.filter(|link| link.starts_with("/etc/alternatives"));
+        let why = match chosen.as_deref().and_then(Path::file_name) {
+            Some(key) => by_alternatives(&key.to_string_lossy(), name, &real),
+            None => why.to_owned(),
         };
         found_blas |= !name.contains("omp");
         let shown = real.display().to_string();
@@ -183,6 +183,40 @@ fn of_libraries(folders: &[(PathBuf, &'static str)]) -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// That `update-alternatives` has chosen a file, and which others it could.
+fn by_alternatives(key: &str, name: &str, chosen: &Path) -> String {
+    // Debian's, and Fedora's.
+    let folders = ["/var/lib/dpkg/alternatives", "/var/lib/alternatives"];
+    let list = folders
+        .iter()
+        .find_map(|folder| fs::read_to_string(Path::new(folder).join(key)).ok());
+    let others: Vec<String> = candidates(&list.unwrap_or_default(), name)
+        .into_iter()
+        .filter(|file| {
+            let real = Path::new(file).canonicalize();
+            real.is_ok_and(|real| real != chosen)
+        })
+        .collect();
+    if others.is_empty() {
+        "update-alternatives".to_owned()
+    } else {
+        format!(
+            "update-alternatives; also installed: {}; `sudo update-alternatives --config {key}` chooses",
+            others.join(", ")
+        )
+    }
+}
+
+/// The files of this name in a list of alternatives, which follow an empty line: above it is what they stand for.
+fn candidates(list: &str, name: &str) -> Vec<String> {
+    let (_, choices) = list.split_once("\n\n").unwrap_or_default();
+    let files = choices.lines().filter(|line| line.starts_with('/'));
+    files
+        .filter(|file| who::file_name(file) == name)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Debian's netlib BLAS: /usr/lib/ARCHITECTURE/blas/libblas.so.3.x.
@@ -377,6 +411,20 @@ mod tests {
             assert_eq!(bad.len(), 1, "{pairs:?}: {bad:?}");
             assert!(bad[0].remedy.is_some());
         }
+    }
+
+    #[test]
+    fn alternatives_are_the_files_of_that_name_below_the_empty_line() {
+        let list = "auto\n/usr/lib/x86_64-linux-gnu/libblas.so.3\n\n/usr/lib/atlas/libblas.so.3\n35\n\
+            /usr/lib/openblas-pthread/libblas.so.3\n100\n/usr/lib/openblas-pthread/libblas.so\n";
+        assert_eq!(
+            candidates(list, "libblas.so.3"),
+            [
+                "/usr/lib/atlas/libblas.so.3",
+                "/usr/lib/openblas-pthread/libblas.so.3"
+            ]
+        );
+        assert!(candidates("", "libblas.so.3").is_empty());
     }
 
     #[test]

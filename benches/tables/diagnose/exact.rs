@@ -19,7 +19,7 @@ const RUNS: &[(&str, bool, u32)] = &[
     ("numpy", false, 1),
     ("joblib", true, 2),
     ("rust", true, 2),
-    ("c", true, 2),
+    ("openmp-c", true, 2),
     ("octave", true, 1),
 ];
 

@@ -8,9 +8,6 @@ use std::fmt::Write as _;
 
 const RUNS: usize = 20;
 
-/// Says that others use the machine, which is no fault of the program.
-const OF_THE_MACHINE: &str = "jobs-exceed-cores";
-
 /// How often each rule fired, but for the one that must.
 type Fired = BTreeMap<String, usize>;
 
@@ -25,8 +22,8 @@ pub fn table() -> String {
     }
     format!(
         "{table}\nSick and healthy in turn, {RUNS} runs of each. Beside it: rules that also fired on sick runs. Load: the load \
-         average at the start and at the end of these runs, and in how many of the {} {OF_THE_MACHINE}, which is left out elsewhere, \
-         said that others used the machine. {}\n",
+         average at the start and at the end of these runs, and in how many of the {} jobs-exceed-cores said that others used the \
+         machine, which is left out elsewhere. {}\n",
         2 * RUNS,
         machine()
     )
@@ -42,10 +39,8 @@ fn row(table: &mut String, program: &Program) {
         let mut rules = |settings| {
             let ready = place.ready(program, settings, program.few);
             let document = diagnosed(&[], &ready, &report);
-            let mut rules = programs::rules(&document);
-            let all = rules.len();
-            rules.retain(|rule| rule != OF_THE_MACHINE);
-            busy += usize::from(rules.len() < all);
+            let rules = programs::own_rules(&document);
+            busy += usize::from(rules.len() < programs::rules(&document).len());
             (rules, document)
         };
         let (sick, document) = rules(&program.sick);

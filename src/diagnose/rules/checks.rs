@@ -325,10 +325,21 @@ pub(super) fn openblas_max_threads(context: &Context<'_>) -> Option<Found> {
     })
 }
 
+/// A job wants a core for most of its life; who starts others and waits for them does not.
+const A_CORE: f64 = 0.5;
+
+/// How many cores a process wanted on average, while it was there.
+fn wanted(process: &ProcessSummary) -> f64 {
+    let groups = process.groups.iter();
+    let time = groups.map(|group| group.cpu_seconds + group.wait_seconds);
+    time.sum::<f64>() / (process.ended - process.began).max(1e-9)
+}
+
 pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     let report = context.report;
     let cores = report.cores.count;
-    let jobs = report.processes.iter().filter(|process| process.is_busy);
+    let jobs = report.processes.iter();
+    let jobs = jobs.filter(|process| process.is_busy && wanted(process) >= A_CORE);
     let own = most_at_once(jobs.map(|process| (process, 1)));
     if own > cores {
         return Some(Found {

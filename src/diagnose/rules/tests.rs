@@ -376,7 +376,11 @@ fn more_callers_than_openblas_has_room_for_are_found() {
 
 #[test]
 fn jobs_are_counted_at_once() {
-    let alone = process(&[group("sh", GroupKind::Program, 0, 0)]);
+    let used = |seconds| ProcessGroup {
+        cpu_seconds: seconds,
+        ..group("sh", GroupKind::Program, 0, 0)
+    };
+    let alone = process(&[used(1.0)]);
     let mut report = report(alone.clone());
     report.processes = (0..5)
         .map(|index| ProcessSummary {
@@ -389,8 +393,13 @@ fn jobs_are_counted_at_once() {
     assert_eq!(ids(&report), [""; 0], "one after another");
     for process in &mut report.processes {
         process.ended = 10.0;
+        process.groups[0] = used(9.0);
     }
     assert_eq!(ids(&report), ["jobs-exceed-cores"]);
+    for process in &mut report.processes[2..] {
+        process.groups[0] = used(2.0);
+    }
+    assert_eq!(ids(&report), [""; 0], "two compute, the others wait");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use threadctl::diagnose::{Finding, Observer, Report, Totals, findings, inspect};
 
-use super::run::{self, args::interval, text};
+use super::run::{self, args::interval, budget::Budget, text};
 use crate::{Verdict, out};
 
 /// The name and the version of the document: docs/schema/threadctl.watch.1.json.
@@ -88,8 +88,9 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
     let redraw = std::io::stdout().is_terminal() && !args.once;
     let mut observer = Observer::of_process(program.pid);
     observer.look();
+    let mut budget = Budget::new();
     loop {
-        let alive = window(&mut observer, args);
+        let alive = window(&mut observer, &mut budget, args);
         let report = observer.report(Totals::default());
         let findings = findings(&report, None);
         let heading = format!(
@@ -141,7 +142,7 @@ fn lines() -> usize {
 }
 
 /// Looks for the time of one report; tells whether anything is still there.
-fn window(observer: &mut Observer, args: &WatchArgs) -> bool {
+fn window(observer: &mut Observer, budget: &mut Budget, args: &WatchArgs) -> bool {
     let end = Instant::now() + args.window;
     loop {
         let cost = observer.look();
@@ -149,7 +150,7 @@ fn window(observer: &mut Observer, args: &WatchArgs) -> bool {
         if left.is_zero() || observer.alive() == 0 {
             return observer.alive() > 0;
         }
-        thread::sleep(run::pause(args.interval, cost).min(left));
+        thread::sleep(budget.pause(args.interval, cost).min(left));
     }
 }
 

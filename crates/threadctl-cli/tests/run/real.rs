@@ -9,9 +9,6 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use table::{PROGRAMS, Place, Ready};
 
-/// Says that others use the machine, which may be true of the one that runs the tests.
-const OF_THE_MACHINE: &str = "jobs-exceed-cores";
-
 pub(super) fn place(scratch: &Path) -> Place {
     Place {
         threadctl: PathBuf::from(env!("CARGO_BIN_EXE_threadctl")),
@@ -22,9 +19,7 @@ pub(super) fn place(scratch: &Path) -> Place {
 }
 
 pub(super) fn rules(document: &Value) -> Vec<String> {
-    let mut rules = table::rules(document);
-    rules.retain(|rule| rule != OF_THE_MACHINE);
-    rules
+    table::own_rules(document)
 }
 
 /// Runs it below `threadctl run`.
@@ -112,6 +107,6 @@ programs! {
     r_in_forked_processes: "rscript",
     octave_on_openmp: "octave",
     rust_with_rayon_over_ndarray_linalg: "rust",
-    c_with_openmp: "c",
-    fortran_with_openmp_over_openblas: "fortran",
+    c_with_openmp: "openmp-c",
+    fortran_with_openmp_over_openblas: "openmp-fortran",
 }

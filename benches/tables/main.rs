@@ -46,6 +46,13 @@ const PARTS: &[&str] = &[
     "THREADCTL_BENCH_PROGRAM",
 ];
 
+/// Whether `THREADCTL_BENCH_PROGRAM` has a part of this program's name in it (several with commas), or is not set.
+fn asked(program: &str) -> bool {
+    std::env::var("THREADCTL_BENCH_PROGRAM").map_or(true, |only| {
+        only.split(',').any(|part| program.contains(part))
+    })
+}
+
 struct Table {
     /// Between the marks, and on the command line.
     name: &'static str,
@@ -85,7 +92,7 @@ const TABLES: &[Table] = &[
     table("diagnose-rules", diagnose::rules).key(1),
     table("diagnose-remedies", diagnose::remedies).key(1),
     table("diagnose-exact", diagnose::exact).key(1),
-    table("diagnose-overhead", diagnose::overhead),
+    table("diagnose-overhead", diagnose::overhead).key(1),
     table("dispatch-calls", dispatch::calls::table),
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),

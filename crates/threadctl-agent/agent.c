@@ -326,10 +326,27 @@ static void process_ends(void) {
     errno = error;
 }
 
+/* Under `threadctl run` below another one there are two agents, both of which would write to the file of the inner one. The first in
+ * the loader's order, which is that one's, does it alone. */
+static const char here = 0;
+
+EXPORT const void *threadctl_agent(void) { return &here; }
+
+static int is_second(void) {
+    const void *(*first)(void);
+    *(void **)&first = dlsym(RTLD_DEFAULT, "threadctl_agent");
+    return first && first() != &here;
+}
+
+/* Libraries that the program is linked against are begun before this one, and some of them make their threads then: so it may be
+ * called for the first of these. */
 __attribute__((constructor)) static void begins(void) {
+    static _Atomic int begun;
+    if (atomic_exchange(&begun, 1))
+        return;
     int error = errno;
     const char *path = secure_getenv ? secure_getenv("THREADCTL_AGENT_FILE") : NULL;
-    if (path && dlsym && pthread_key_create && pthread_setspecific) {
+    if (path && dlsym && pthread_key_create && pthread_setspecific && !is_second()) {
         int descriptor = open(path, O_RDWR | O_CLOEXEC);
         if (descriptor >= 0) {
             size_t size = HEADER + (size_t)PATHS * PATH_SIZE + (size_t)RECORDS * sizeof(struct record);
@@ -378,6 +395,7 @@ static int run_c11(void *given) {
 }
 
 static struct start *prepare(const void *routine, void *argument, const void *caller) {
+    begins();
     if (!file)
         return NULL;
     if (atomic_load(&own_pid) != this_process())

@@ -120,9 +120,11 @@ fn search_path(environment: &BTreeMap<String, String>) -> Vec<(PathBuf, &'static
         .filter(|folder| !folder.is_empty())
         .map(|folder| (PathBuf::from(folder), "LD_LIBRARY_PATH"))
         .collect();
-    let lists = fs::read_dir("/etc/ld.so.conf.d");
-    for list in lists.into_iter().flatten().flatten() {
-        let text = fs::read_to_string(list.path()).unwrap_or_default();
+    // Debian's and Fedora's one file names this folder, whose files the loader takes by name.
+    let lists = fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten();
+    let lists: BTreeSet<PathBuf> = lists.flatten().map(|list| list.path()).collect();
+    for list in std::iter::once(PathBuf::from("/etc/ld.so.conf")).chain(lists) {
+        let text = fs::read_to_string(list).unwrap_or_default();
         let listed = text
             .lines()
             .map(str::trim)
@@ -147,11 +149,11 @@ fn of_libraries(folders: &[(PathBuf, &'static str)]) -> Vec<Check> {
         let Some((real, path, why)) = hit else {
             continue;
         };
-        let alternative = fs::read_link(&path).is_ok_and(|to| to.starts_with("/etc/alternatives"));
-        let why = if alternative {
-            "update-alternatives"
-        } else {
-            why
+        let chosen = fs::read_link(&path).ok();
+        let chosen = chosen.filter(|link| link.starts_with("/etc/alternatives"));
+        let why = match chosen.as_deref().and_then(Path::file_name) {
+            Some(key) => by_alternatives(&key.to_string_lossy(), name, &real),
+            None => why.to_owned(),
         };
         found_blas |= !name.contains("omp");
         let shown = real.display().to_string();
@@ -183,6 +185,40 @@ fn of_libraries(folders: &[(PathBuf, &'static str)]) -> Vec<Check> {
     checks
 }
 
+/// That `update-alternatives` has chosen a file, and which others it could.
+fn by_alternatives(key: &str, name: &str, chosen: &Path) -> String {
+    // Debian's, and Fedora's.
+    let folders = ["/var/lib/dpkg/alternatives", "/var/lib/alternatives"];
+    let list = folders
+        .iter()
+        .find_map(|folder| fs::read_to_string(Path::new(folder).join(key)).ok());
+    let others: Vec<String> = candidates(&list.unwrap_or_default(), name)
+        .into_iter()
+        .filter(|file| {
+            let real = Path::new(file).canonicalize();
+            real.is_ok_and(|real| real != chosen)
+        })
+        .collect();
+    if others.is_empty() {
+        "update-alternatives".to_owned()
+    } else {
+        format!(
+            "update-alternatives; also installed: {}; `sudo update-alternatives --config {key}` chooses",
+            others.join(", ")
+        )
+    }
+}
+
+/// The files of this name in a list of alternatives, which follow an empty line: above it is what they stand for.
+fn candidates(list: &str, name: &str) -> Vec<String> {
+    let (_, choices) = list.split_once("\n\n").unwrap_or_default();
+    let files = choices.lines().filter(|line| line.starts_with('/'));
+    files
+        .filter(|file| who::file_name(file) == name)
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Debian's netlib BLAS: /usr/lib/ARCHITECTURE/blas/libblas.so.3.x.
 fn is_reference(real: &Path) -> bool {
     let folder = real
@@ -212,6 +248,13 @@ const OF_BLAS: &[&str] = &[
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
+];
+
+/// Values with which threads that have nothing to do never sleep.
+const SPINNING: &[(&str, &[&str])] = &[
+    ("OMP_WAIT_POLICY", &["active"]),
+    ("KMP_BLOCKTIME", &["infinite"]),
+    ("GOMP_SPINCOUNT", &["infinite", "infinity"]),
 ];
 
 fn of_settings(environment: &BTreeMap<String, String>, cores: u32) -> Vec<Check> {
@@ -265,16 +308,16 @@ fn of_settings(environment: &BTreeMap<String, String>, cores: u32) -> Vec<Check>
             "eval \"$(threadctl env)\"    # sets all of them to the same",
         ));
     }
-    let active = environment
-        .get("OMP_WAIT_POLICY")
-        .is_some_and(|policy| policy.trim().eq_ignore_ascii_case("active"));
-    if active {
-        checks.push(Check::bad(
-            "setting",
-            "OMP_WAIT_POLICY=active",
-            "idle OpenMP threads keep their cores busy",
-            "unset OMP_WAIT_POLICY",
-        ));
+    for (name, values) in SPINNING {
+        let value = environment.get(*name).map_or("", |value| value.trim());
+        if values.iter().any(|known| value.eq_ignore_ascii_case(known)) {
+            checks.push(Check::bad(
+                "setting",
+                format!("{name}={value}"),
+                "idle OpenMP threads keep their cores busy",
+                format!("unset {name}"),
+            ));
+        }
     }
     if checks.is_empty() {
         checks.push(Check::good(
@@ -304,6 +347,16 @@ fn of_kernel() -> Vec<Check> {
             "CPU pressure",
             "/proc/pressure/cpu cannot be read: reports go without it",
             "boot with psi=1 (a kernel with CONFIG_PSI)",
+        )
+    });
+    checks.push(if Path::new("/proc/self/sched").exists() {
+        Check::good("kernel", "migrations", "/proc/PID/sched is there")
+    } else {
+        Check::bad(
+            "kernel",
+            "migrations",
+            "/proc/PID/sched is missing: reports have a lower bound, of what looks see",
+            "a kernel with CONFIG_SCHED_DEBUG",
         )
     });
     // Only for looking at processes that this one has not started.
@@ -349,6 +402,7 @@ mod tests {
             &[("MKL_NUM_THREADS", "two")],
             &[("OMP_NUM_THREADS", "4"), ("MKL_NUM_THREADS", "1")],
             &[("OMP_WAIT_POLICY", " Active ")],
+            &[("GOMP_SPINCOUNT", "infinity")],
         ] {
             let bad: Vec<_> = settings(pairs)
                 .into_iter()
@@ -357,6 +411,20 @@ mod tests {
             assert_eq!(bad.len(), 1, "{pairs:?}: {bad:?}");
             assert!(bad[0].remedy.is_some());
         }
+    }
+
+    #[test]
+    fn alternatives_are_the_files_of_that_name_below_the_empty_line() {
+        let list = "auto\n/usr/lib/x86_64-linux-gnu/libblas.so.3\n\n/usr/lib/atlas/libblas.so.3\n35\n\
+            /usr/lib/openblas-pthread/libblas.so.3\n100\n/usr/lib/openblas-pthread/libblas.so\n";
+        assert_eq!(
+            candidates(list, "libblas.so.3"),
+            [
+                "/usr/lib/atlas/libblas.so.3",
+                "/usr/lib/openblas-pthread/libblas.so.3"
+            ]
+        );
+        assert!(candidates("", "libblas.so.3").is_empty());
     }
 
     #[test]

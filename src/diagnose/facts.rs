@@ -6,7 +6,7 @@ use super::library;
 use super::observe::Seen;
 use super::report::{CoresAllowed, GroupReport, ProcessGroup, ProcessSummary};
 use super::schedstat::QueueTime;
-use super::who::Group;
+use super::who::{Group, GroupKind};
 use crate::cores::{Cores, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,9 +122,17 @@ const MATTERS_ALONE: u64 = 10;
 /// From this part of the CPU time of their process on pools compute: more than they spin before they sleep.
 const COMPUTES: u64 = 6;
 
+/// What a thread of a BLAS pool spins at most before it sleeps, also one that nobody calls: OpenBLAS's turn for a tenth of a second
+/// when they are made, which a busy CPU stretches but does not add to, and again after the first small call.
+const SPINS: u64 = 200_000_000;
+
 /// Whether a thread computed, compared with the time of the one that wanted most.
 fn is_busy(thread: &Used, most: u64) -> bool {
-    thread.time.ran >= SETTING_UP && wanted(thread) >= most / 10
+    let least = match thread.group.kind {
+        GroupKind::Blas => SPINS,
+        _ => 0,
+    };
+    thread.time.ran >= SETTING_UP && wanted(thread) >= least.max(most / 10)
 }
 
 /// The threads of a process by group.
@@ -158,13 +166,22 @@ fn groups_of(own: &[&Used]) -> Vec<ProcessGroup> {
         let all: u64 = own.iter().map(|thread| time_of(thread)).sum();
         let matters = others().map(time_of).sum::<u64>() >= all / part;
         let busy = others().filter(|thread| matters && is_busy(thread, most));
+        let mut copies: BTreeMap<Option<&String>, Vec<&Used>> = BTreeMap::new();
+        for thread in busy {
+            let file = thread.file.as_ref().filter(|_| group.kind.is_pool());
+            copies.entry(file).or_default().push(thread);
+        }
         ProcessGroup {
             name: group.name.clone(),
             kind: group.kind,
             threads: count(threads.len()),
             peak: peak(threads.iter().copied()),
             // Threads that came one after another never computed all at once.
-            busy: peak(busy),
+            busy: copies
+                .into_values()
+                .map(|threads| peak(threads.into_iter()))
+                .max()
+                .unwrap_or(0),
             makers: count(makers.len()),
             files: files.into_iter().cloned().collect(),
             cpu_seconds: time.ran as f64 * 1e-9,

@@ -247,7 +247,7 @@ pub(super) fn put_together(
         1.0
     };
     let wait_seconds = known.waited as f64 * 1e-9;
-    let cores = facts::cores_allowed(&crate::cores());
+    let cores = facts::cores_allowed(&seen.cores.take().unwrap_or_else(crate::cores));
     let mut notes = Vec::new();
     if let Some(written) = written.as_ref().filter(|written| written.lost > 0) {
         notes.push(format!(

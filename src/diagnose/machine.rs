@@ -34,11 +34,12 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub fn now() -> Self {
+    /// Those of the machine, and of the control groups of this process (a number, or `self`).
+    pub fn now(process: &str) -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         Counters {
             pressure: read("/proc/pressure/cpu").as_deref().and_then(pressure),
-            throttling: read("/proc/self/cgroup")
+            throttling: read(&format!("/proc/{process}/cgroup"))
                 .and_then(|text| throttling(&text, Path::new("/sys/fs/cgroup"))),
             busy: read("/proc/stat").as_deref().and_then(busy),
         }

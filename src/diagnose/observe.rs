@@ -14,6 +14,7 @@ use super::tasks::{self, Look};
 use super::timeline::{Point, Timeline};
 use super::tree::Tree;
 use super::who::Group;
+use crate::cores::Cores;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub(super) struct Seen {
     pub throttling: Option<Throttling>,
     /// CPU time of everything on the machine, in seconds.
     pub busy: Option<f64>,
+    /// The cores that a process may use that was running already; those of this one count otherwise.
+    pub cores: Option<Cores>,
 }
 
 /// Watches processes.
@@ -113,6 +116,8 @@ pub struct Observer {
     last: u64,
     looks: u32,
     counters: Counters,
+    /// The process that was running already, with the cores that it may use.
+    running: Option<(u32, Option<Cores>)>,
 }
 
 impl Observer {
@@ -122,7 +127,7 @@ impl Observer {
     /// let observer = threadctl::diagnose::Observer::of_children(None);
     /// ```
     pub fn of_children(agent: Option<AgentFile>) -> Self {
-        Self::new(Tree::of_children(), true, agent)
+        Self::new(Tree::of_children(), None, agent)
     }
 
     /// Watches the process `pid` and its descendants, from now on.
@@ -133,14 +138,14 @@ impl Observer {
     /// assert!(observer.alive() >= 1);
     /// ```
     pub fn of_process(pid: u32) -> Self {
-        Self::new(Tree::of(pid), false, None)
+        Self::new(Tree::of(pid), Some(pid), None)
     }
 
-    fn new(tree: Tree, from_zero: bool, agent: Option<AgentFile>) -> Self {
+    fn new(tree: Tree, running: Option<u32>, agent: Option<AgentFile>) -> Self {
         let now = now();
         Observer {
             tree,
-            from_zero,
+            from_zero: running.is_none(),
             agent,
             made: HashMap::new(),
             read: 0,
@@ -153,7 +158,8 @@ impl Observer {
             began: now,
             last: now,
             looks: 0,
-            counters: Counters::now(),
+            counters: Counters::now(&subject(running)),
+            running: running.map(|pid| (pid, Cores::for_pid(pid).ok())),
         }
     }
 
@@ -300,7 +306,14 @@ impl Observer {
     /// ```
     pub fn report(&self, totals: Totals) -> Report {
         let written = self.agent.as_ref().map(|agent| agent.written(0));
-        let (duration, counters) = (now().saturating_sub(self.began), Counters::now());
+        let running = self.running.as_ref().map(|(pid, _)| *pid);
+        let counters = Counters::now(&subject(running));
+        let duration = now().saturating_sub(self.began);
+        // It may have been bound to other CPUs meanwhile, or have ended.
+        let cores = self
+            .running
+            .as_ref()
+            .and_then(|(pid, before)| Cores::for_pid(*pid).ok().or_else(|| before.clone()));
         let living = self.living.values().map(|process| &process.seen);
         let mut threads = self.threads.clone();
         for (&(pid, tid), &index) in &self.at {
@@ -322,10 +335,16 @@ impl Observer {
             pressure: counters.pressure_since(&self.counters, duration as f64 * 1e-9),
             throttling: counters.throttling_since(&self.counters),
             busy: counters.busy_since(&self.counters),
+            cores,
         };
         let left = self.living.keys().copied().collect();
         join::put_together(seen, written, totals, left)
     }
+}
+
+/// Whose control groups count, as a folder of `/proc`.
+fn subject(running: Option<u32>) -> String {
+    running.map_or_else(|| "self".to_owned(), |pid| pid.to_string())
 }
 
 /// The sums of one look.

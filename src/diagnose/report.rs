@@ -233,7 +233,8 @@ pub struct ProcessGroup {
     /// The most that were alive at once.
     pub peak: u32,
     /// The most that computed and were alive at once, without the first thread: threads that ran, or waited to run, at least
-    /// a tenth of the time of the one of the group that did so most, if the group matters in the process at all.
+    /// a tenth of the time of the one of the group that did so most, if the group matters in the process at all. Of a pool of which
+    /// there are several copies, in the copy that has the most: who calls one waits, and does not call the other.
     pub busy: u32,
     /// How many different threads made them.
     pub makers: u32,

@@ -18,7 +18,7 @@ pub use rules::table as rules;
 
 use super::program;
 use crate::common::{manifest, without_settings};
-use programs::{Place, Ready};
+use programs::{PROGRAMS, Place, Program, Ready};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,6 +30,11 @@ fn place(scratch: &Path) -> Place {
         library: |key| PathBuf::from(manifest(key, "path")),
         fixtures: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
     }
+}
+
+/// The programs that were asked for.
+fn chosen() -> impl Iterator<Item = &'static Program> {
+    PROGRAMS.iter().filter(|program| crate::asked(program.name))
 }
 
 /// A command without the settings of whoever runs this.

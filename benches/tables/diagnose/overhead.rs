@@ -1,9 +1,9 @@
 //! What `threadctl run` costs: the time of a run with and without it, its start, and its CPU time beside many threads.
 
-use super::programs;
+use super::programs::{self, Ready};
 use super::{clean, number, place};
 use crate::common::{Spread, manifest, spread};
-use crate::{machine, program, shown, whole};
+use crate::{asked, machine, program, shown, whole};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,15 +12,20 @@ use std::time::Duration;
 
 const ROUNDS: usize = 15;
 const STARTS: usize = 61;
+/// How long a run is that is compared, in milliseconds: much longer than the start, which has a row of its own.
+const LONG: f64 = 4000.0;
 
-/// So many threads, so long.
+/// So many threads, so long, once all of them are there.
 const THREADS: &str = "import sys, threading, time\n\
+    go = threading.Event()\n\
     def sleep(): time.sleep(5)\n\
     def compute():\n    \
+        go.wait()\n    \
         end = time.monotonic() + 5\n    \
         while time.monotonic() < end: pass\n\
     threads = [threading.Thread(target=globals()[sys.argv[1]]) for _ in range(200)]\n\
     [thread.start() for thread in threads]\n\
+    go.set()\n\
     [thread.join() for thread in threads]\n";
 
 /// The table.
@@ -32,7 +37,10 @@ pub fn table() -> String {
         let _ = writeln!(table, "| {what} | {measured} | {target}: {verdict} |");
     };
 
-    for name in ["rust", "openmp"] {
+    for name in ["rust", "openmp-c"] {
+        if !asked(name) {
+            continue;
+        }
         let ratio = with_and_without(folder.path(), name);
         let over = Spread {
             low: 100.0 * (ratio.low - 1.0),
@@ -49,17 +57,22 @@ pub fn table() -> String {
             "at most 1",
         );
     }
-    let start = start();
-    row(
-        "`threadctl run -- /bin/true` over `/bin/true`, ms",
-        shown(start, 2),
-        start.median < 10.0,
-        "below 10",
-    );
+    if asked("start") {
+        let start = start();
+        row(
+            "`threadctl run -- /bin/true` over `/bin/true`, ms",
+            shown(start, 2),
+            start.median < 10.0,
+            "below 10",
+        );
+    }
     for (name, what) in [
         ("sleep", "sleep"),
         ("compute", "take turns (Python's lock)"),
     ] {
+        if !asked(name) {
+            continue;
+        }
         let (share, looks, seconds) = sampling(folder.path(), name);
         row(
             &format!("own CPU time beside 200 threads that {what}, % of a core"),
@@ -69,7 +82,7 @@ pub fn table() -> String {
         );
     }
     format!(
-        "{table}\nWall time: median of {ROUNDS} rounds in turn, quartiles in brackets. The start: of {STARTS} rounds. CPU time is \
+        "{table}\nWall time: runs of about {LONG} ms, median of {ROUNDS} rounds in turn, quartiles in brackets. The start: of {STARTS} rounds. CPU time is \
          the kernel's count for the process of `threadctl run`, its start and its report included. {}\n",
         machine()
     )
@@ -77,26 +90,32 @@ pub fn table() -> String {
 
 fn with_and_without(folder: &Path, name: &str) -> Spread {
     let (place, program) = (place(folder), programs::program(name));
-    let ready = place.ready(program, &program.healthy, program.many * 4);
+    let bare = |ready: &Ready| {
+        let mut command = Command::new(&ready.words[0]);
+        command.args(&ready.words[1..]);
+        whole(clean(&mut command).envs(ready.environment.iter().cloned()))
+    };
+    let watched = |ready: &Ready| {
+        let mut command = Command::new(&place.threadctl);
+        command.args(["run", "--quiet", "--"]).args(&ready.words);
+        whole(clean(&mut command).envs(ready.environment.iter().cloned()))
+    };
+    let many = |times: f64| {
+        let turns = (f64::from(program.many) * times).ceil();
+        place.ready(program, &program.healthy, turns as u32)
+    };
+    let ready = many(1.0);
+    bare(&ready);
+    let ready = many(LONG / bare(&ready));
     let mut ratios = Vec::new();
     for round in 0..=ROUNDS {
-        let bare = || {
-            let mut command = Command::new(&ready.words[0]);
-            command.args(&ready.words[1..]);
-            whole(clean(&mut command).envs(ready.environment.iter().cloned()))
-        };
-        let watched = || {
-            let mut command = Command::new(&place.threadctl);
-            command.args(["run", "--quiet", "--"]).args(&ready.words);
-            whole(clean(&mut command).envs(ready.environment.iter().cloned()))
-        };
         // Whoever comes second must not gain by it.
         let ratio = if round % 2 == 0 {
-            let bare = bare();
-            watched() / bare
+            let bare = bare(&ready);
+            watched(&ready) / bare
         } else {
-            let watched = watched();
-            watched / bare()
+            let watched = watched(&ready);
+            watched / bare(&ready)
         };
         if round > 0 {
             ratios.push(ratio);

@@ -1,7 +1,7 @@
 //! Each sick program, and the same after the remedy that its report printed: faster, and clean?
 
-use super::programs::{self, PROGRAMS};
-use super::{clean, diagnosed, ended_well, number, place};
+use super::programs;
+use super::{chosen, clean, diagnosed, ended_well, number, place};
 use crate::common::spread;
 use crate::{machine, shown};
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ pub fn table() -> String {
         "| program | found | remedy | before, s | after, s | speed-up | run-queue wait | found after it |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    for program in PROGRAMS {
+    for program in chosen() {
         let ready = place.ready(program, &program.sick, program.many);
         let (mut before, mut after, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
         let mut waits = [Vec::new(), Vec::new()];

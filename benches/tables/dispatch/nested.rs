@@ -5,6 +5,7 @@ use super::workload::{Mode, Workload, all};
 use super::{
     LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
 };
+pub(crate) use crate::asked;
 use crate::common::Case;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -246,11 +247,6 @@ fn uncoordinated(case: &Case, label: &str, narrow: &rayon::ThreadPool) -> String
         );
     }
     text
-}
-
-/// Whether `THREADCTL_BENCH_PROGRAM` is a part of its name, or not set.
-pub fn asked(program: &str) -> bool {
-    std::env::var("THREADCTL_BENCH_PROGRAM").map_or(true, |only| program.contains(&only))
 }
 
 /// That span, or what `THREADCTL_BENCH_MS` says, for a quick look while tuning.

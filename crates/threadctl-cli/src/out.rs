@@ -4,8 +4,18 @@
 
 use std::io::{self, Write};
 
+use anstream::AutoStream;
+use anstream::stream::RawStream;
+use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde::Serialize;
+
+/// What is wrong.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What is as it should be.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What can be typed.
+pub(crate) const TYPE: Style = Style::new().bold();
 
 /// Standard output was closed by its reader. Kept apart from every other broken pipe (a child's, say), which is a
 /// real error.
@@ -43,6 +53,20 @@ pub(crate) fn text(text: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
         Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
     }
+}
+
+/// The text as this stream takes it: with its colours on a terminal, unless `NO_COLOR` (or another of the usual variables) says
+/// otherwise, and elsewhere without.
+pub(crate) fn coloured(stream: &impl RawStream, text: &str) -> String {
+    match AutoStream::choice(stream) {
+        anstream::ColorChoice::Never => plain(text),
+        _ => text.to_owned(),
+    }
+}
+
+/// The text without colours.
+pub(crate) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
 }
 
 /// Writes `value` to standard output as indented JSON.

@@ -2,6 +2,7 @@
 
 use super::super::report::{ProcessGroup, ProcessSummary};
 use super::super::who::GroupKind;
+use super::nesting::nested;
 use super::settings::{self, Exceeded};
 use super::{Confidence, Context, Found};
 
@@ -19,21 +20,23 @@ fn processes<'a>(context: &Context<'a>) -> impl Iterator<Item = &'a ProcessSumma
 }
 
 /// Those that computed, and did not only start others and hand out work.
-fn busy_processes<'a>(context: &Context<'a>) -> impl Iterator<Item = &'a ProcessSummary> {
+pub(super) fn busy_processes<'a>(
+    context: &Context<'a>,
+) -> impl Iterator<Item = &'a ProcessSummary> {
     processes(context).filter(|process| process.is_busy)
 }
 
 /// The threads of a process that computed, and its first one if that did.
-fn busy(process: &ProcessSummary) -> u32 {
+pub(super) fn busy(process: &ProcessSummary) -> u32 {
     process.groups.iter().map(|group| group.busy).sum::<u32>() + u32::from(process.first_busy)
 }
 
-fn pools(process: &ProcessSummary) -> impl Iterator<Item = &ProcessGroup> {
+pub(super) fn pools(process: &ProcessSummary) -> impl Iterator<Item = &ProcessGroup> {
     process.groups.iter().filter(|group| group.kind.is_pool())
 }
 
 /// The name of the program for a sentence.
-fn name(process: &ProcessSummary) -> String {
+pub(super) fn name(process: &ProcessSummary) -> String {
     let file = super::super::who::file_name(&process.executable);
     format!(
         "{} (process {})",
@@ -43,7 +46,7 @@ fn name(process: &ProcessSummary) -> String {
 }
 
 /// The option of `threadctl run` that gives a pool so many threads.
-fn limit_of(group: &ProcessGroup, threads: u32) -> String {
+pub(super) fn limit_of(group: &ProcessGroup, threads: u32) -> String {
     match (group.kind, group.name.as_str()) {
         (GroupKind::Blas, _) => format!("--limit blas={threads}"),
         (GroupKind::Openmp, _) => format!("--limit openmp={threads}"),
@@ -141,107 +144,6 @@ pub(super) fn quota_smaller_than_pools(context: &Context<'_>) -> Option<Found> {
         },
         confidence: Confidence::Certain,
         remedies: vec![context.run_with("--jobs 1")],
-    })
-}
-
-/// The pool in which threads of another group are nested, if so: the process, the outer side, how many of its threads
-/// computed, and the inner side.
-fn nested<'a>(
-    context: &Context<'a>,
-) -> Option<(&'a ProcessSummary, &'a ProcessGroup, u32, &'a ProcessGroup)> {
-    let cores = context.report.cores.count;
-    busy_processes(context).find_map(|process| {
-        pools(process)
-            // A team that one of several callers made is theirs, however little it came to run.
-            .filter(|inner| inner.busy > 0 && (inner.makers > 1 || worked(process, inner)))
-            .find_map(|inner| {
-                let outer = process
-                    .groups
-                    .iter()
-                    .filter(|outer| outer.kind < inner.kind && outer.busy >= 2)
-                    .max_by_key(|outer| outer.busy)?;
-                let total = outer.busy + inner.busy;
-                (total > cores).then_some((process, outer, outer.busy, inner))
-            })
-    })
-}
-
-/// The part of the time of its callers, on a CPU or waiting for one, that a pool's thread has which works for them: one that
-/// was made and then not used spins for some hundredths of a second, which in a short process is more than nothing.
-const WORKS: f64 = 0.25;
-
-/// Whether the pool worked for those who could call it.
-fn worked(process: &ProcessSummary, pool: &ProcessGroup) -> bool {
-    let each = |group: &ProcessGroup| {
-        (group.cpu_seconds + group.wait_seconds) / f64::from(group.busy.max(1))
-    };
-    let callers = process.groups.iter();
-    let callers = callers.filter(|group| group.kind < pool.kind).map(each);
-    pool.busy > 0 && each(pool) >= callers.fold(0.0, f64::max) * WORKS
-}
-
-/// Processes that compute at once, each with a pool: how many, the largest pool of one of them, and the threads of all. No
-/// process has too many by itself.
-fn nested_in_processes<'a>(
-    context: &Context<'a>,
-) -> Option<(u32, &'a ProcessSummary, &'a ProcessGroup, u32)> {
-    let cores = context.report.cores.count;
-    let jobs: Vec<&ProcessSummary> = busy_processes(context)
-        .filter(|process| pools(process).any(|pool| worked(process, pool)))
-        .collect();
-    let many = most_at_once(jobs.iter().map(|process| (*process, 1)));
-    let threads = most_at_once(jobs.iter().map(|process| (*process, busy(process))));
-    let alone = jobs.iter().all(|process| busy(process) <= cores);
-    let largest = jobs
-        .iter()
-        .flat_map(|process| pools(process).map(move |pool| (*process, pool)))
-        .max_by_key(|(_, pool)| pool.busy)?;
-    (alone && many >= 2 && threads > cores).then_some((many, largest.0, largest.1, threads))
-}
-
-pub(super) fn nested_pools(context: &Context<'_>) -> Option<Found> {
-    let Some((process, outer, busy, inner)) = nested(context) else {
-        let (many, process, pool, threads) = nested_in_processes(context)?;
-        return Some(Found {
-            evidence: format!(
-                "{many} processes of the command computed at once, each with threads of {} ({} in {}): \
-                 {threads} threads on {} cores",
-                pool.name,
-                pool.busy,
-                name(process),
-                context.report.cores.count
-            ),
-            cost: context.waiting(),
-            confidence: Confidence::Certain,
-            remedies: vec![
-                context.run_with(&limit_of(pool, 1)),
-                format!(
-                    "eval \"$(threadctl env --jobs {many})\"    # in the script that starts them"
-                ),
-            ],
-        });
-    };
-    let made = if inner.makers > 1 {
-        format!(", made by {} different threads", inner.makers)
-    } else {
-        String::new()
-    };
-    Some(Found {
-        evidence: format!(
-            "in {} {busy} threads of {} computed, and beside them {} of {}{made}, on {} cores",
-            name(process),
-            outer.name,
-            inner.busy,
-            inner.name,
-            context.report.cores.count
-        ),
-        cost: context.waiting(),
-        confidence: if inner.makers > 1 {
-            Confidence::Certain
-        } else {
-            Confidence::Likely
-        },
-        remedies: vec![context.run_with(&limit_of(inner, 1))],
     })
 }
 
@@ -423,10 +325,21 @@ pub(super) fn openblas_max_threads(context: &Context<'_>) -> Option<Found> {
     })
 }
 
+/// A job wants a core for most of its life; who starts others and waits for them does not.
+const A_CORE: f64 = 0.5;
+
+/// How many cores a process wanted on average, while it was there.
+fn wanted(process: &ProcessSummary) -> f64 {
+    let groups = process.groups.iter();
+    let time = groups.map(|group| group.cpu_seconds + group.wait_seconds);
+    time.sum::<f64>() / (process.ended - process.began).max(1e-9)
+}
+
 pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     let report = context.report;
     let cores = report.cores.count;
-    let jobs = report.processes.iter().filter(|process| process.is_busy);
+    let jobs = report.processes.iter();
+    let jobs = jobs.filter(|process| process.is_busy && wanted(process) >= A_CORE);
     let own = most_at_once(jobs.map(|process| (process, 1)));
     if own > cores {
         return Some(Found {
@@ -461,7 +374,7 @@ pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
 }
 
 /// The most that processes had at once, each of which has so many all the time.
-fn most_at_once<'a>(processes: impl Iterator<Item = (&'a ProcessSummary, u32)>) -> u32 {
+pub(super) fn most_at_once<'a>(processes: impl Iterator<Item = (&'a ProcessSummary, u32)>) -> u32 {
     let mut events: Vec<(f64, i64)> = processes
         .flat_map(|(process, count)| {
             let count = i64::from(count);

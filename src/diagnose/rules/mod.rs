@@ -5,6 +5,7 @@
 //! other way, so that a busy machine does not make healthy programs look sick.
 
 mod checks;
+mod nesting;
 mod settings;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The rules, a row each.
 
-use super::{Rule, checks};
+use super::{Rule, checks, nesting};
 
 /// All rules, those first that explain others.
 ///
@@ -49,7 +49,7 @@ Each side was made for all cores, so N threads times M threads want N cores: the
 locks while they wait, and spin. The loss grows with the product; the same work is often several times slower than on \
 one core.\n\nThreads belong on one level. If there are enough independent pieces of work, give the library one thread; if \
 not, run the pieces one after another and leave the threads to the library.",
-        check: checks::nested_pools,
+        check: nesting::nested_pools,
     },
     Rule {
         id: "pool-exceeds-cores",

@@ -2,6 +2,7 @@
 
 use super::super::machine::Throttling;
 use super::super::report::*;
+use super::super::timeline::Point;
 use super::super::who::GroupKind;
 use super::*;
 use std::collections::BTreeMap;
@@ -141,6 +142,45 @@ fn teams_that_several_threads_made_are_certainly_nested() {
         found[0].remedies,
         ["threadctl run --limit openmp=1 -- COMMAND"]
     );
+}
+
+#[test]
+fn a_blas_pool_below_a_team_is_told_from_one_beside_it() {
+    let own = process(&[
+        group("job", GroupKind::Program, 0, 0),
+        group("libgomp", GroupKind::Openmp, 1, 1),
+        group("libopenblas", GroupKind::Blas, 1, 1),
+    ]);
+    let mut report = report(own);
+    assert_eq!(ids(&report), [""; 0], "no look found them at once");
+    let point = |groups: &[(&str, f64)]| Point {
+        seconds: 1.0,
+        groups_mean: groups
+            .iter()
+            .map(|(name, mean)| ((*name).to_owned(), *mean))
+            .collect(),
+        ..Point::default()
+    };
+    // A parallel loop, then a product, whose threads spin for a little longer.
+    report.timeline = vec![
+        point(&[("job", 1.0), ("libgomp", 1.0)]),
+        point(&[("job", 1.0), ("libopenblas", 1.0), ("libgomp", 0.1)]),
+    ];
+    assert_eq!(ids(&report), [""; 0], "one after the other");
+    // Products in the loop.
+    report.timeline = vec![point(&[
+        ("job", 0.9),
+        ("libopenblas", 0.9),
+        ("libgomp", 0.9),
+    ])];
+    let found = findings(&report, Some("./job"));
+    assert_eq!(found[0].rule, "nested-pools");
+    assert!(
+        found[0].evidence.contains("2 threads of libgomp"),
+        "{}",
+        found[0].evidence
+    );
+    assert_eq!(found[0].remedies, ["threadctl run --limit blas=1 -- ./job"]);
 }
 
 #[test]
@@ -336,7 +376,11 @@ fn more_callers_than_openblas_has_room_for_are_found() {
 
 #[test]
 fn jobs_are_counted_at_once() {
-    let alone = process(&[group("sh", GroupKind::Program, 0, 0)]);
+    let used = |seconds| ProcessGroup {
+        cpu_seconds: seconds,
+        ..group("sh", GroupKind::Program, 0, 0)
+    };
+    let alone = process(&[used(1.0)]);
     let mut report = report(alone.clone());
     report.processes = (0..5)
         .map(|index| ProcessSummary {
@@ -349,8 +393,13 @@ fn jobs_are_counted_at_once() {
     assert_eq!(ids(&report), [""; 0], "one after another");
     for process in &mut report.processes {
         process.ended = 10.0;
+        process.groups[0] = used(9.0);
     }
     assert_eq!(ids(&report), ["jobs-exceed-cores"]);
+    for process in &mut report.processes[2..] {
+        process.groups[0] = used(2.0);
+    }
+    assert_eq!(ids(&report), [""; 0], "two compute, the others wait");
 }
 
 #[test]

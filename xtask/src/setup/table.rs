@@ -135,6 +135,7 @@ pub const PACKAGES: &[Package] = &[
     apt("liblapack-test"),
     apt("r-base-core"),
     apt("octave"),
+    apt("gfortran"),
     apt("openmpi-bin"),
     apt("fish"),
     apt("time"),
@@ -327,6 +328,7 @@ pub const LIBRARIES: &[Library] = &[
     ),
     test("rscript", "r-base-core", Find::Suffix("/usr/bin/Rscript")),
     test("octave", "octave", Find::Suffix("/bin/octave-cli")),
+    test("gfortran", "gfortran", Find::Suffix("/usr/bin/gfortran")),
     // Runs numpy's own tests; the others are what it needs.
     test("pytest", "pytest", Find::Path("pytest/__init__.py")),
     test("pytest-packages", "pytest", Find::Path("")),

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Verdict> {
             checks: &checks,
         })?;
     } else {
-        out::text(&table(&checks))?;
+        out::text(&out::coloured(&std::io::stdout(), &table(&checks)))?;
     }
     Ok(if checks.iter().all(|check| check.good) {
         Verdict::Good
@@ -64,11 +64,17 @@ fn table(checks: &[Check]) -> String {
             section = check.section;
             let _ = writeln!(text, "{section}");
         }
-        let mark = if check.good { "ok" } else { "!!" };
+        let (style, mark) = if check.good {
+            (out::GOOD, "ok")
+        } else {
+            (out::BAD, "!!")
+        };
         let line = format!("{}: {}", check.subject, check.found);
-        let _ = writeln!(text, "  {mark}  {}", out::wrapped(&out::shown(&line), 6));
+        let line = out::wrapped(&out::shown(&line), 6);
+        let _ = writeln!(text, "  {style}{mark}{style:#}  {line}");
         if let Some(remedy) = &check.remedy {
-            let _ = writeln!(text, "      try: {}", out::shown(remedy));
+            let (style, remedy) = (out::TYPE, out::shown(remedy));
+            let _ = writeln!(text, "      try: {style}{remedy}{style:#}");
         }
     }
     text

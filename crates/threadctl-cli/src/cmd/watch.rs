@@ -1,8 +1,8 @@
 //! `threadctl watch`: the report of `threadctl run` on a process that is running already, again and again.
 //!
 //! Invariants: the process is only looked at. On a terminal each report takes the place of the one before, by two codes that every
-//! terminal knows; no mode of the terminal is changed, so nothing has to be put back however this ends. Elsewhere there is a line
-//! for each report.
+//! terminal knows, and has no more lines than the terminal; no mode of it is changed, so nothing has to be put back however this
+//! ends. Elsewhere there is a line for each report.
 
 use std::io::IsTerminal as _;
 use std::thread;
@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use threadctl::diagnose::{Finding, Observer, Report, Totals, findings, inspect};
 
-use super::run::{self, args::interval, text};
+use super::run::{self, args::interval, budget::Budget, text};
 use crate::{Verdict, out};
 
 /// The name and the version of the document: docs/schema/threadctl.watch.1.json.
@@ -21,6 +21,9 @@ const SCHEMA: &str = "threadctl.watch/1";
 
 /// Moves to the corner and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// The lines of a terminal that does not tell.
+const USUAL: usize = 24;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,8 +88,9 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
     let redraw = std::io::stdout().is_terminal() && !args.once;
     let mut observer = Observer::of_process(program.pid);
     observer.look();
+    let mut budget = Budget::new();
     loop {
-        let alive = window(&mut observer, args);
+        let alive = window(&mut observer, &mut budget, args);
         let report = observer.report(Totals::default());
         let findings = findings(&report, None);
         let heading = format!(
@@ -105,12 +109,12 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
                 report: &report,
             })?;
         } else if redraw {
-            out::text(&format!(
-                "{CLEAR}{}",
-                text::report(&heading, &report, &findings)
-            ))?;
+            let screen = text::screen(&heading, &report, &findings, lines());
+            let screen = out::coloured(&std::io::stdout(), &screen);
+            out::text(&format!("{CLEAR}{screen}"))?;
         } else if args.once {
-            out::text(&text::report(&heading, &report, &findings))?;
+            let report = text::report(&heading, &report, &findings);
+            out::text(&out::coloured(&std::io::stdout(), &report))?;
         } else {
             out::text(&line(&report, &findings))?;
         }
@@ -128,8 +132,17 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
     }
 }
 
+/// How many lines of the terminal a report may have: the cursor stands below it.
+fn lines() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let rows = size.map_or(0, |size| usize::from(size.ws_row));
+    // Some terminals say that they have none.
+    let rows = if rows < 2 { USUAL } else { rows };
+    rows - 1
+}
+
 /// Looks for the time of one report; tells whether anything is still there.
-fn window(observer: &mut Observer, args: &WatchArgs) -> bool {
+fn window(observer: &mut Observer, budget: &mut Budget, args: &WatchArgs) -> bool {
     let end = Instant::now() + args.window;
     loop {
         let cost = observer.look();
@@ -137,7 +150,7 @@ fn window(observer: &mut Observer, args: &WatchArgs) -> bool {
         if left.is_zero() || observer.alive() == 0 {
             return observer.alive() > 0;
         }
-        thread::sleep(run::pause(args.interval, cost).min(left));
+        thread::sleep(budget.pause(args.interval, cost).min(left));
     }
 }
 

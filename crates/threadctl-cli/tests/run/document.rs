@@ -77,6 +77,7 @@ fn the_text_names_everything_in_80_columns() {
     for line in text.lines().skip(1) {
         assert!(line.chars().count() <= 80, "{line}");
     }
+    assert!(!text.contains('\u{1b}'), "colours in a pipe: {text:?}");
     assert_eq!(output.stdout, b"");
 }
 

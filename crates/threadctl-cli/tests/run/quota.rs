@@ -89,7 +89,7 @@ fn pools_for_all_cores_below_a_quota_of_one_are_found_and_the_remedy_fits_them_i
         real::place(folder.path()),
         folder.path().join("report.json"),
     );
-    let program = real::table::program("openmp");
+    let program = real::table::program("openmp-c");
     let ready = place.ready(program, &program.healthy, program.few);
     let group = OneCore::new();
 

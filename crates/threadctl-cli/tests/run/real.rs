@@ -9,9 +9,6 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use table::{PROGRAMS, Place, Ready};
 
-/// Says that others use the machine, which may be true of the one that runs the tests.
-const OF_THE_MACHINE: &str = "jobs-exceed-cores";
-
 pub(super) fn place(scratch: &Path) -> Place {
     Place {
         threadctl: PathBuf::from(env!("CARGO_BIN_EXE_threadctl")),
@@ -22,9 +19,7 @@ pub(super) fn place(scratch: &Path) -> Place {
 }
 
 pub(super) fn rules(document: &Value) -> Vec<String> {
-    let mut rules = table::rules(document);
-    rules.retain(|rule| rule != OF_THE_MACHINE);
-    rules
+    table::own_rules(document)
 }
 
 /// Runs it below `threadctl run`.
@@ -108,9 +103,10 @@ macro_rules! programs {
 programs! {
     numpy_in_a_thread_pool: "numpy",
     joblib_with_processes: "joblib",
-    scikit_learn_beside_lightgbm: "two-openmp",
-    r_in_forked_processes: "r",
+    scikit_learn_beside_lightgbm: "scikit-learn",
+    r_in_forked_processes: "rscript",
     octave_on_openmp: "octave",
     rust_with_rayon_over_ndarray_linalg: "rust",
-    c_with_openmp: "openmp",
+    c_with_openmp: "openmp-c",
+    fortran_with_openmp_over_openblas: "openmp-fortran",
 }

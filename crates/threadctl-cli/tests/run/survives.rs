@@ -167,3 +167,77 @@ fn a_number_that_is_given_to_another_process() {
         .sum();
     assert!(cpu >= 0.19, "{cpu}: {document:#}");
 }
+
+#[test]
+fn a_machine_whose_proc_is_not_there_or_goes_in_the_middle() {
+    // In a namespace of its own a process may put another file system over it.
+    let threadctl = env!("CARGO_BIN_EXE_threadctl");
+    let cover = "mount -t tmpfs none /proc";
+    for (script, status) in [
+        (
+            format!("{cover} && exec {threadctl} run -- sh -c 'exit 4'"),
+            4,
+        ),
+        (
+            format!("exec {threadctl} run -- sh -c '{cover} && exit 5'"),
+            5,
+        ),
+    ] {
+        let own = if is_root() {
+            &[] as &[&str]
+        } else {
+            &["--user", "--map-root-user"]
+        };
+        let output = Command::new("unshare")
+            .args(own)
+            .args(["--mount", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert!(stderr(&output).contains("wall time"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn more_threads_than_files_may_be_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let makers = compile(
+        &["makers.c", "maker.c"],
+        &folder.path().join("makers"),
+        &["-ldl"],
+    );
+    let run = threadctl(&["--json", "--", makers.to_str().unwrap(), "-", "100", "2"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$@\"", "sh"]);
+    shell.arg(run.get_program()).args(run.get_args());
+    let output = shell.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    schema::check(&document);
+    // What looks miss the agent has.
+    assert_eq!(document["processes"][0]["threads"], 101, "{document:#}");
+}
+
+#[test]
+fn a_run_below_another_one_counts_each_thread_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let makers = compile(
+        &["makers.c", "maker.c"],
+        &folder.path().join("makers"),
+        &["-ldl"],
+    );
+    let report = folder.path().join("inner.json");
+    let output = threadctl(&["-q", "--", env!("CARGO_BIN_EXE_threadctl"), "run"])
+        .args(["--json", "--report"])
+        .arg(&report)
+        .arg("--")
+        .arg(&makers)
+        .args(["-", "5", "1"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(document["who"].as_array().unwrap().len(), 1, "{document:#}");
+    assert_eq!(document["who"][0]["threads"], 6, "{document:#}");
+}

@@ -1,5 +1,5 @@
 //! A shell on a terminal of its own, in which `threadctl run` is typed as a person would: the terminal is the command's, and so are its
-//! keys.
+//! keys; colours are there unless `NO_COLOR` is; `threadctl watch` keeps to the lines that there are.
 
 use rexpect::session::{PtyReplSession, PtySession};
 use std::time::{Duration, Instant};
@@ -121,4 +121,47 @@ fn an_ended_terminal_ends_the_command_and_the_report_is_still_written() {
     };
     assert_eq!(document["signal"], 1, "{document:#}");
     assert_eq!(document["status"], 129);
+}
+
+#[test]
+fn colours_are_on_a_terminal_only_and_never_under_no_color() {
+    let mut shell = shell();
+    let run = format!("{} run -- true", env!("CARGO_BIN_EXE_threadctl"));
+    for (before, after, expected) in [
+        ("TERM=xterm", "", "\n  \u{1b}[32mnothing found"),
+        ("TERM=xterm NO_COLOR=1", "", "\n  nothing found"),
+        ("TERM=xterm", "2>&1 | cat", "\n  nothing found"),
+    ] {
+        expect(
+            &mut shell,
+            &format!("env -u NO_COLOR {before} {run} {after}"),
+            expected,
+        );
+        shell.wait_for_prompt().unwrap();
+    }
+}
+
+#[test]
+fn watching_keeps_to_the_lines_of_the_terminal() {
+    const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+    const ROWS: usize = 7;
+    let mut shell = shell();
+    shell
+        .send_line(&format!("stty rows {ROWS} cols 80; sleep 1000 & pid=$!"))
+        .unwrap();
+    shell.wait_for_prompt().unwrap();
+    let watch = format!(
+        "{} watch --window 100 --pid $pid",
+        env!("CARGO_BIN_EXE_threadctl")
+    );
+    expect(&mut shell, &watch, CLEAR);
+    let screen = shell.exp_string(CLEAR).unwrap();
+    assert!(screen.contains("(sleep), watched for"), "{screen}");
+    assert!(screen.contains("more lines"), "{screen}");
+    // The cursor stands in the last one.
+    assert_eq!(screen.lines().count(), ROWS - 1, "{screen}");
+    shell.send_control('c').unwrap();
+    shell.wait_for_prompt().unwrap();
+    shell.send_line("kill $pid").unwrap();
+    shell.wait_for_prompt().unwrap();
 }

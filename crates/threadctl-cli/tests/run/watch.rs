@@ -74,6 +74,25 @@ fn a_window_of_a_running_process_is_one_document() {
 }
 
 #[test]
+fn the_cores_are_those_that_the_process_may_use() {
+    let busy = Busy::start(1);
+    // All threads, of which there are two.
+    let bound = Command::new("taskset")
+        .args(["-a", "-c", "-p", "0", &busy.pid()])
+        .stdout(Stdio::null())
+        .status();
+    assert!(bound.unwrap().success());
+    let output = watch(&["--pid", &busy.pid(), "--once", "--json", "--window", "100"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&document["cores"]["count"], &document["cores"]["kind"]),
+        (&1.into(), &"affinity".into()),
+        "{:#}",
+        document["cores"]
+    );
+}
+
+#[test]
 fn too_many_threads_of_a_running_program_are_bad_news() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(

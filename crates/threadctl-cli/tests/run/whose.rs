@@ -56,6 +56,42 @@ fn every_thread_belongs_to_the_library_that_made_it() {
 }
 
 #[test]
+fn threads_that_a_linked_library_makes_before_the_program_begins_are_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let library = source(
+        "early.c",
+        "#include <pthread.h>\n\
+         static pthread_t made[3];\n\
+         static void *work(void *none) { return none; }\n\
+         __attribute__((constructor)) static void begin(void) {\n\
+         for (int at = 0; at < 3; at++) pthread_create(made + at, 0, work, 0);\n\
+         }\n\
+         int end(void) {\n\
+         int bad = 0;\n\
+         for (int at = 0; at < 3; at++) bad |= pthread_join(made[at], 0);\n\
+         return bad;\n\
+         }\n",
+    );
+    let program = source(
+        "linked.c",
+        "int end(void);\nint main(void) { return end(); }\n",
+    );
+    let early = folder.path().join("libopenblas.so");
+    compile(&[&library], &early, &["-shared", "-fPIC"]);
+    let linked = folder.path().join("linked");
+    compile(&[&program, early.to_str().unwrap()], &linked, &[]);
+    let document = document_of(&[], &[], &[linked.to_str().unwrap()]);
+    assert_eq!(threads(&document, "libopenblas"), 3, "{document:#}");
+    assert_eq!(group(&document, "libopenblas")["guessed"], 0);
+    assert_eq!(threads(&document, "linked"), 1);
+}
+
+#[test]
 fn the_times_of_threads_that_ended_are_known() {
     let folder = tempfile::tempdir().unwrap();
     let program = makers(folder.path());

@@ -19,7 +19,8 @@ Examples:
   threadctl run --quiet --fail-over 10 -- ./job   for CI: exit code 1 if more than 10 % of thread time is waiting
 
 The report comes on standard error, or in the file of --report, when the command has ended; its input, output and
-terminal are its own. Exit codes: the command's own; 128 + N where signal N killed it; 1 where it succeeded but the
+terminal are its own. Of each group of threads it has the CPU time, what they waited for a core, and the overlap: CPU
+time that they used while threads of other groups waited, which is what spinning costs others. Exit codes: the command's own; 128 + N where signal N killed it; 1 where it succeeded but the
 loss exceeds --fail-over; 2 where it was not started (there is no such command, an option is wrong ...).";
 
 /// Run a command, and report whether its threads fought for cores, and whose they are.

@@ -5,6 +5,7 @@
 
 mod agent;
 pub(crate) mod args;
+pub(crate) mod budget;
 mod child;
 mod json;
 mod preload;
@@ -25,20 +26,10 @@ use crate::plot::{Picture, Target};
 use crate::{Verdict, out};
 use agent::Agent;
 use args::RunArgs;
+use budget::Budget;
 use child::{Child, End};
 use json::{Document, SCHEMA};
 use settings::Settings;
-
-/// Looking may take this part of a core.
-const COST: u32 = 100;
-
-/// The longest time between two looks that the cost of looking makes.
-const RARE: Duration = Duration::from_secs(1);
-
-/// How long to leave between two looks, of which the last one used `cost`.
-pub(crate) fn pause(interval: Duration, cost: Duration) -> Duration {
-    interval.max((cost * COST).min(RARE))
-}
 
 /// Time between the first looks, which doubles until it is the interval: a short program is seen too.
 const SOON: Duration = Duration::from_millis(1);
@@ -88,11 +79,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     let mut observer = Observer::of_children(records);
     let child = Child::start(command)?;
     allow_many_files();
-    let mut interval = SOON;
+    let (mut interval, mut budget) = (SOON, Budget::new());
     let end = child.wait(|| {
         let cost = observer.look();
         interval = (interval * 2).min(args.interval);
-        pause(interval, cost)
+        budget.pause(interval, cost)
     })?;
     observer.look();
     if let Some(agent) = agent {
@@ -258,13 +249,16 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
         text.push('\n');
     }
     match file {
-        Some(mut file) => file.write_all(text.as_bytes()).with_context(|| {
-            let path = args.report.clone().unwrap_or_default();
-            format!("the report cannot be written to {}", path.display())
-        }),
+        Some(mut file) => file
+            .write_all(out::plain(&text).as_bytes())
+            .with_context(|| {
+                let path = args.report.clone().unwrap_or_default();
+                format!("the report cannot be written to {}", path.display())
+            }),
         None => {
             // Whoever read it may have gone; that is not the command's fault.
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            let mut stderr = std::io::stderr().lock();
+            let _ = stderr.write_all(out::coloured(&stderr, &text).as_bytes());
             Ok(())
         }
     }

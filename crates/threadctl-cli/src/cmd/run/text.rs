@@ -1,10 +1,10 @@
-//! The report in words, for people: 80 columns.
+//! The report in words, for people: 80 columns, with colours that who writes it may have to take out.
 
 use std::fmt::Write as _;
 
 use threadctl::diagnose::{Finding, Point, Report};
 
-use crate::out::{shown, wrapped};
+use crate::out::{BAD, GOOD, TYPE, shown, wrapped};
 
 /// Columns of the time line.
 const COLUMNS: usize = 60;
@@ -17,6 +17,46 @@ pub(crate) fn report(heading: &str, report: &Report, findings: &[Finding]) -> St
     // Writing to a String cannot fail.
     let _ = write_report(&mut text, heading, report, findings);
     text
+}
+
+/// The same for a screen of so many lines: the figures that change, then the time line, whose threads, and the verdict, as far as
+/// there is room.
+pub(crate) fn screen(heading: &str, report: &Report, findings: &[Finding], lines: usize) -> String {
+    let mut text = String::new();
+    let _ = write_screen(&mut text, heading, report, findings);
+    let all: Vec<&str> = text.lines().collect();
+    if all.len() <= lines {
+        return text;
+    }
+    let shown = all.get(..lines.saturating_sub(1)).unwrap_or(&all);
+    format!(
+        "{}{BAD:#}\n  ({} more lines: make the window higher, or use --once)",
+        shown.join("\n"),
+        all.len() - shown.len()
+    )
+}
+
+fn write_screen(
+    text: &mut String,
+    heading: &str,
+    report: &Report,
+    findings: &[Finding],
+) -> std::fmt::Result {
+    let cores = report.cores.count;
+    writeln!(text, "{heading}")?;
+    writeln!(
+        text,
+        "  {:.2} of {cores} cores used; {} threads runnable at most, {:.1} on average",
+        report.cores_used, report.runnable.peak, report.runnable.mean
+    )?;
+    writeln!(
+        text,
+        "  {:.1} % of thread time spent waiting for a core",
+        report.wait.share * 100.0
+    )?;
+    write_timeline(text, &report.timeline, cores)?;
+    write_who(text, report)?;
+    write_findings(text, findings)
 }
 
 fn write_report(
@@ -111,19 +151,22 @@ fn write_report(
 
 fn write_findings(text: &mut String, findings: &[Finding]) -> std::fmt::Result {
     if findings.is_empty() {
-        return writeln!(text, "\n  nothing found that threads fight over");
+        return writeln!(
+            text,
+            "\n  {GOOD}nothing found that threads fight over{GOOD:#}"
+        );
     }
     for finding in findings {
         let heading = format!(
             "{} ({}): {}",
             finding.rule, finding.confidence, finding.title
         );
-        writeln!(text, "\n  {}", wrapped(&heading, 4))?;
+        writeln!(text, "\n  {BAD}{}{BAD:#}", wrapped(&heading, 4))?;
         writeln!(text, "    why:  {}", wrapped(&shown(&finding.evidence), 10))?;
         writeln!(text, "    cost: {}", wrapped(&finding.cost, 10))?;
         for remedy in &finding.remedies {
             // Not broken, so that it can be copied.
-            writeln!(text, "    try:  {}", shown(remedy))?;
+            writeln!(text, "    try:  {TYPE}{}{TYPE:#}", shown(remedy))?;
         }
         writeln!(text, "    more: threadctl explain {}", finding.rule)?;
     }
@@ -177,13 +220,24 @@ fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::
     if most == 0 {
         return Ok(());
     }
-    let bars: String = columns
-        .iter()
-        .map(|height| {
-            let eighths = (f64::from(*height) * 8.0 / f64::from(most)).ceil() as usize;
-            BARS.get(eighths).copied().unwrap_or('█')
-        })
-        .collect();
+    let mut bars = String::new();
+    let mut is_over = false;
+    for height in columns {
+        // Where there are more threads than cores the bars are marked, by two codes for each stretch.
+        if is_over != (height > cores) {
+            is_over = height > cores;
+            if is_over {
+                write!(bars, "{BAD}")?;
+            } else {
+                write!(bars, "{BAD:#}")?;
+            }
+        }
+        let eighths = (f64::from(height) * 8.0 / f64::from(most)).ceil() as usize;
+        bars.push(BARS.get(eighths).copied().unwrap_or('█'));
+    }
+    if is_over {
+        write!(bars, "{BAD:#}")?;
+    }
     writeln!(text)?;
     writeln!(
         text,

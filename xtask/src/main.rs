@@ -64,7 +64,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "sanitize",
-        about: "shared calls under ThreadSanitizer; needs llvm-symbolizer, and no set-up",
+        about: "shared calls under ThreadSanitizer and AddressSanitizer; needs llvm-symbolizer, and no set-up",
         takes_args: false,
         run: |project, _| sanitize::run(project),
     },

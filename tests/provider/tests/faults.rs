@@ -235,6 +235,12 @@ fn openblas_without_threads_bears_200_callers() {
 }
 
 #[test]
+fn openblas_over_openmp_bears_200_callers() {
+    let test = "openblas_over_openmp_bears_200_callers";
+    many_callers(test, &["openblas-openmp"], &[]);
+}
+
+#[test]
 fn blis_bears_200_callers() {
     many_callers("blis_bears_200_callers", &["blis-pthread", "lapack"], &[]);
 }

@@ -1,5 +1,5 @@
-//! Drivers of LAPACK that dispatch leaves to their library, for whom its threads are watched while they run: as C functions, for
-//! those who supply symbols one by one (`own.rs`). Which drivers: those that gain from threads inside.
+//! Drivers of LAPACK that dispatch leaves to their library, and during which the library's threads are watched where that can be done for
+//! the calling thread (MKL, OpenMP builds; `dispatch/forward.rs`): as C functions, for those who supply symbols one by one (`own.rs`).
 //!
 //! Invariants: each row has as many arguments as the routine has in Fortran, and after them the lengths of its flags, as
 //! gfortran passes them; all are addresses or as large as one, so that each is handed on as it came. Callers in C leave
@@ -85,8 +85,7 @@ const COMPLEX: &[&str] = &["c", "z"];
 
 const ALL: &[&str] = &["s", "d", "c", "z"];
 
-/// OpenBLAS 0.3.30, two threads, n = 1000: these take between 1.15 (svd) and 1.7 (heevd) times as long with one thread; gesvd,
-/// syev, gelss and ggev gain less than 5 %, and trsyl, and at n = 300 to 600 geev, gees and gehrd, lose.
+/// Those that have much to compute and are called by programs; what they call inside is not here.
 static ROWS: &[Row] = rows! {
     REAL "*gesdd_" with_15;
     COMPLEX "*gesdd_" with_16;

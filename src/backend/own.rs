@@ -20,7 +20,6 @@ use crate::sys::fork::Turn;
 use crate::sys::library::Library;
 use crate::sys::objects::{self, LoadedObject};
 use crate::sys::privilege;
-use crate::sys::rebind::refers_to;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -139,8 +138,8 @@ impl Own {
     }
 }
 
-/// The symbols that a preload library has to have: all that dispatch covers, and drivers of LAPACK that gain from the library's own
-/// threads, under all names that libraries give them.
+/// The symbols that a preload library has to have: all that dispatch covers, and drivers of LAPACK during which some libraries'
+/// own threads have to be watched, under all names that libraries give them.
 /// Without functions that return complex numbers: how they do that differs between libraries, and the reference CBLAS
 /// computes its own by calling them, so they would call themselves.
 ///
@@ -278,12 +277,8 @@ fn open(object: &LoadedObject, naming: Naming) -> Result<Backend> {
     let inner = Inner {
         choice: Choice(vec![Part::File(object.name.clone())]),
         layers: vec![layer],
-        // Of what is not covered, drivers of LAPACK come by here. If what they call inside can be seen, it comes back to dispatch.
-        watch: if refers_to(object, &naming.fortran("dgemm")) {
-            blas.watch()
-        } else {
-            blas.watch_unseen()
-        },
+        // Of what is not covered, drivers of LAPACK come by here.
+        watch: blas.watch(),
         blas,
     };
     Ok(Backend(Box::leak(Box::new(inner))))

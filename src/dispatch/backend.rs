@@ -8,7 +8,7 @@
 use super::packing::Packing;
 use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
-use super::share::{stir, turn};
+use super::share::turn;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Identity, Limits, Outcome, Plan, ProcessGuard, ThreadGuard, identity, most};
@@ -60,8 +60,6 @@ struct Inner {
     /// Whether tiny calls need neither a guard nor a turn.
     tiny_is_free: bool,
     hold: Hold,
-    /// The library's own number of threads when it was opened, before it was held.
-    threads_before: Option<u32>,
     /// Of BLIS.
     _packing: Option<Packing>,
     /// It was told that a thread could not be held.
@@ -300,7 +298,6 @@ impl Blas {
             .find(|runtime| Some(runtime.filepath()) == origin.as_deref())
             .or_else(|| blas.iter().find(|runtime| runtime.is_within(&library)))
             .cloned();
-        let threads_before = runtime.as_ref().and_then(Runtime::num_threads);
         let hold = match &runtime {
             Some(runtime) if cut => Hold::of(runtime)?,
             _ => Hold::NOTHING,
@@ -322,7 +319,6 @@ impl Blas {
                 cut,
                 tiny_is_free,
                 hold,
-                threads_before,
                 _packing: packing,
                 told: AtomicBool::new(false),
                 alone,
@@ -406,11 +402,6 @@ impl Blas {
         matches!(self.0.hold, Hold::Thread(_))
     }
 
-    /// The library's own number of threads when it was opened.
-    pub(super) fn threads_before(&self) -> Option<usize> {
-        usize::try_from(self.0.threads_before?).ok()
-    }
-
     pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {
         T::kernels(&self.0.tables)
     }
@@ -465,7 +456,6 @@ impl Blas {
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
     pub(super) fn held(&self) -> Held {
         let inner = &*self.0;
-        stir();
         let alone = if inner.alone { Alone::wait() } else { None };
         let narrow = match &inner.hold {
             Hold::Process { own: None, .. } => None,

@@ -1,18 +1,17 @@
 //! Calls of routines that dispatch does not cover, on libraries whose own threads have to be watched while they run.
 //!
-//! Three kinds of libraries need that. Where the setter reaches one thread only (OpenMP builds, MKL under TBB), nothing else
+//! Two kinds of libraries need that. Where the setter reaches one thread only (OpenMP builds, MKL under TBB), nothing else
 //! holds such a call back. And MKL calls inside itself, where dispatch does not see it: held at one thread, its LAPACK would
 //! leave idle cores idle. So such a call gets as many threads as there are idle workers: these are asked as for any shared
 //! call, those who come within [`ARRIVAL`] sleep until it has ended, and the library has one thread for each of them, and one
-//! for the caller, in the scope of this thread. An OpenBLAS whose inner calls cannot be seen either has one number for the
-//! process, which is raised while such a call is alone (`share/wide.rs`).
+//! for the caller, in the scope of this thread.
 //!
 //! Invariants: a worker sleeps here only while the call of its caller runs, and counts as computing meanwhile, so that no more
 //! threads run than there are cores; the thread's own number is as before when the call has ended; a call inside another one,
 //! or inside a tile, has one thread.
 
 use super::backend::Blas;
-use super::share::{Number, in_tile, share_kernels, width, with_own_threads};
+use super::share::{in_tile, share_kernels, width};
 use crate::runtime::runtimes;
 use crate::sys::call::{MapInt, SetInt};
 use crate::sys::library::Library;
@@ -29,6 +28,10 @@ const ARRIVAL: Duration = Duration::from_micros(100);
 /// Calls of which the last took less work than this, in nanoseconds, do not wait for workers.
 const WORTH: u64 = 2_000_000;
 
+/// What takes less than this, in nanoseconds, is a question for the size of a workspace most likely, and says nothing of the call
+/// that follows it.
+const QUESTION: u64 = 20_000;
+
 thread_local! {
     /// This thread is in such a call.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -41,8 +44,6 @@ pub(crate) enum Watch {
     Held,
     /// As many threads as there are idle workers: MKL.
     Idle(Own),
-    /// As many threads as there are cores, while nobody else computes: OpenBLAS.
-    Alone(Number),
 }
 
 /// MKL's own threads.
@@ -78,12 +79,12 @@ impl Own {
 }
 
 /// The number that a thread of MKL's callers had, put back when this is dropped.
-struct Lent<'a> {
+struct Number<'a> {
     own: &'a Own,
     before: i32,
 }
 
-impl<'a> Lent<'a> {
+impl<'a> Number<'a> {
     fn set(own: &'a Own, threads: usize) -> Self {
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         // SAFETY: the library is a backend's, which stays loaded.
@@ -93,11 +94,11 @@ impl<'a> Lent<'a> {
             // SAFETY: held in `own`.
             unsafe { blocktime.call(0) };
         }
-        Lent { own, before }
+        Number { own, before }
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Number<'_> {
     fn drop(&mut self) {
         // SAFETY: the library is a backend's, which stays loaded.
         unsafe { self.own.set.call(self.before) };
@@ -174,20 +175,8 @@ impl Blas {
         }
     }
 
-    /// What calls of such routines need where nothing that they call inside can be seen.
-    pub(crate) fn watch_unseen(&self) -> Option<Watch> {
-        let alone = || {
-            let runtime = self.runtime()?;
-            let before = self.threads_before()?;
-            let setting = runtime.process_setting()?.clone();
-            (runtime.internal_api() == "openblas" && before > 1)
-                .then(|| Watch::Alone(Number::new(setting, before)))
-        };
-        self.watch().or_else(alone)
-    }
-
     /// Makes such a call. `work` is what the last one like it took, in nanoseconds, all its threads together; 0 if there was none.
-    pub(crate) fn forwarded(&self, watch: &'static Watch, work: &AtomicU64, call: impl FnOnce()) {
+    pub(crate) fn forwarded(&self, watch: &Watch, work: &AtomicU64, call: impl FnOnce()) {
         if INSIDE.get() {
             return call();
         }
@@ -198,10 +187,6 @@ impl Blas {
                 call();
             }
             Watch::Idle(own) => self.with_idle(own, work, call),
-            Watch::Alone(number) => {
-                let call = OnCaller(RefCell::new(Some(call)));
-                with_own_threads(number, self.most(), &|| call.run());
-            }
         }
         INSIDE.set(false);
     }
@@ -216,10 +201,13 @@ impl Blas {
         };
         let timed = |threads: usize, call: &mut dyn FnMut()| {
             let began = Instant::now();
-            let lent = Lent::set(own, threads);
+            let number = Number::set(own, threads);
             call();
-            drop(lent);
+            drop(number);
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            if took < QUESTION {
+                return;
+            }
             work.store(
                 took.saturating_mul(threads as u64).max(1),
                 Ordering::Relaxed,

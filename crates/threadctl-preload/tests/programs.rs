@@ -248,25 +248,3 @@ fn variables_of_threadctl_are_in_force() {
     assert!(share <= 5, "somebody helped: {share} %");
     assert_eq!(log, "");
 }
-
-/// How many threads a driver of LAPACK in numpy's wheel had inside, whose calls cannot be seen, while nobody else computed; and
-/// whether it was `watched` meanwhile.
-fn threads_inside(variables: &[(&str, &str)], watched: bool) -> u32 {
-    let mut command = wheels("programs/wide.py");
-    command.envs(variables.iter().copied());
-    let (output, counts) = run_preloaded(&mut command);
-    assert!(output.status.success(), "{}", text(&output));
-    assert_eq!(output.stderr, b"", "{}", text(&output));
-    let drivers = counts[0].get("dgesdd_").copied().unwrap_or_default();
-    assert_eq!(drivers > 3, watched, "{counts:?}");
-    let most = String::from_utf8_lossy(&output.stdout).trim().parse();
-    most.unwrap()
-}
-
-#[test]
-fn drivers_whose_calls_cannot_be_seen_have_the_cores_that_are_idle() {
-    let cores = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(threads_inside(&[], true), u32::try_from(cores).unwrap());
-    assert_eq!(threads_inside(&[("THREADCTL_LIMITS", "blas=1")], true), 1);
-    assert_eq!(threads_inside(&[("OPENBLAS_NUM_THREADS", "1")], false), 1);
-}

@@ -49,7 +49,7 @@ impl Counts {
     }
 }
 
-// Relaxed but for `occupy`: one word, through which nothing but itself is handed over.
+// Relaxed throughout: one word, through which nothing but itself is handed over.
 impl Load {
     /// A caller begins that need not wait.
     pub fn begin(&self) {
@@ -83,29 +83,6 @@ impl Load {
             |word| word - RUNNING - HELPERS,
         )
         .map(|counts| counts.waiting > 0)
-    }
-
-    /// Counts helpers beside the one caller that there is; not if others run or wait. In order with what its thread wrote before,
-    /// for who looks through a fence after counting itself.
-    pub fn occupy(&self, helpers: usize) -> bool {
-        let word = self.0.compare_exchange(
-            RUNNING,
-            RUNNING + (RUNNING + HELPERS) * helpers as u64,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        word.is_ok()
-    }
-
-    /// These have ended: `true` if somebody waits.
-    pub fn vacate(&self, helpers: usize) -> bool {
-        let all = (RUNNING + HELPERS) * helpers as u64;
-        Counts::of(self.0.fetch_sub(all, Ordering::Relaxed)).waiting > 0
-    }
-
-    /// Whether somebody waits for a core; only a hint.
-    pub fn is_waited_for(&self) -> bool {
-        Counts::of(self.0.load(Ordering::Relaxed)).waiting > 0
     }
 
     /// Whether a helper could begin now; only a hint.

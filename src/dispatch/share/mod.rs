@@ -17,15 +17,12 @@ mod process;
 mod slot;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod wide;
 
 // The parts that are model-checked (tests/loom_share.rs).
 #[cfg(not(loom))]
 use {call::Call, mailbox::Mailbox, slot::Slot};
 #[cfg(loom)]
 pub use {call::Call, mailbox::Mailbox, slot::Slot};
-
-pub(super) use wide::{Number, with_own_threads};
 
 use gate::Bed;
 use place::Seat;
@@ -186,12 +183,6 @@ pub fn width() -> usize {
 /// From now on a forked child knows that it is one, also where nothing was shared before.
 pub(super) fn watch_forks() {
     process::current();
-}
-
-/// This thread is about to run a kernel that has to have one thread.
-#[inline]
-pub(super) fn stir() {
-    wide::stir(process::current());
 }
 
 /// The turn to be in a kernel of a library that bears one caller at a time.
@@ -484,9 +475,6 @@ impl<'own> Caller<'own> {
         let counted = !COUNTED.get();
         let outside = counted && rayon::current_thread_index().is_none();
         let returns = outside && own.is_to_return();
-        if counted {
-            wide::stir(process);
-        }
         if outside {
             let load = &process.load.0;
             process
@@ -500,7 +488,6 @@ impl<'own> Caller<'own> {
             process.load.0.begin();
         }
         if counted {
-            wide::stir(process);
             COUNTED.set(true);
             if kind == Tiles::Unknown {
                 process.gate.begin_unknown();

@@ -8,7 +8,6 @@ use super::gate::Gate;
 use super::load::Load;
 use super::mailbox::Mailbox;
 use super::place::Seats;
-use super::wide::Wide;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -25,8 +24,6 @@ pub(super) struct Process {
     pub turn: Mutex<()>,
     /// It was forked from a process that had used this.
     pub forked: bool,
-    /// Routines that have a library's own threads.
-    pub wide: Wide,
     /// Mailboxes whose threads have ended.
     spare: Mutex<Vec<Arc<Mailbox>>>,
 }
@@ -65,7 +62,6 @@ fn begin() -> &'static Process {
         seats: Seats::default(),
         turn: Mutex::default(),
         forked: FORKED.load(Ordering::Relaxed),
-        wide: Wide::default(),
         spare: Mutex::default(),
     }));
     // Somebody else may have been first; then ours is not used. Neither is ever freed.

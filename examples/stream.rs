@@ -55,15 +55,9 @@ pub fn copy<T: Plain>(from: &[T], to: &mut [T]) {
         // alignment, and `vector` is aligned.
         unsafe { _mm_stream_si128(vector, _mm_loadu_si128(source.add(at))) };
     }
-    // Whoever is told that this is done must see the stores, which are not in order with others.
-    #[allow(
-        unused_unsafe,
-        reason = "safe in newer versions of the standard library"
-    )]
-    // SAFETY: every x86-64 has it.
-    unsafe {
-        _mm_sfence();
-    }
+    // Whoever is told that this is done must see the stores, which are in no order with others.
+    // SAFETY: every x86-64 has the instruction.
+    unsafe { _mm_sfence() };
 }
 
 /// `to = from`.

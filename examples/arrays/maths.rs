@@ -97,7 +97,7 @@ const PI: [f64; 3] = [
 ];
 /// ln 2 in two parts; for f32, the first has zeros at its end.
 const LN_2: [f64; 2] = [std::f64::consts::LN_2, 2.319_046_813_846_299_6e-17];
-const LN_2_F32: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
+const LN_2_F32: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// sin x = x + x^3 p(x^2) for x within pi/2.
 const SIN: [f64; 8] = [

@@ -32,6 +32,9 @@ const WORTH: u64 = 2_000_000;
 /// that follows it.
 const QUESTION: u64 = 20_000;
 
+/// Stands for what a call took after which there was such a question: much, so that the next one waits for workers.
+const ASKED: u64 = u64::MAX;
+
 thread_local! {
     /// This thread is in such a call.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -192,12 +195,15 @@ impl Blas {
     }
 
     fn with_idle(&self, own: &Own, work: &AtomicU64, call: impl FnOnce()) {
-        let most = self.most();
-        let took = work.load(Ordering::Relaxed);
-        let wanted = if in_tile() || (took > 0 && took < WORTH) {
-            0
+        let before = work.load(Ordering::Relaxed);
+        let width = width();
+        // A forked child has no workers: it asks for no limit either, which may need a lock that the fork copied.
+        let wide = width > 1 && !in_tile() && (before == 0 || before >= WORTH);
+        let most = if wide { self.most() } else { None };
+        let wanted = if wide {
+            width.min(most.map_or(usize::MAX, NonZeroUsize::get)) - 1
         } else {
-            width().min(most.map_or(usize::MAX, NonZeroUsize::get)) - 1
+            0
         };
         let timed = |threads: usize, call: &mut dyn FnMut()| {
             let began = Instant::now();
@@ -205,8 +211,9 @@ impl Blas {
             call();
             drop(number);
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            if took < QUESTION {
-                return;
+            // A question for the size of the workspace comes before most calls. A second short call in a row is no question.
+            if took < QUESTION && before != ASKED && (before == 0 || before >= WORTH) {
+                return work.store(ASKED, Ordering::Relaxed);
             }
             work.store(
                 took.saturating_mul(threads as u64).max(1),

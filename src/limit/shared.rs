@@ -9,9 +9,12 @@
 //! they are ordered by it, and the count need not be changed by atomic operations, each of which costs as much as the library's
 //! own setter.
 //!
-//! Invariants: a guard is counted exactly as long as it lives, unless the thread that it is for has ended; where no plan has made
-//! guards, a call pays for two loads. Plans by which dispatch holds the libraries themselves are not here. What stands ([`stand`])
-//! counts for a library that no guard means.
+//! A call asks without a lock: each thread keeps what holds for the process as it was when it last changed.
+//!
+//! Invariants: a guard is counted as long as it lives, unless the thread that it is for has ended; where no plan has made
+//! guards, a call pays for two loads. [`CHANGES`] is counted up under the lock with every change of [`PLANS`], so that who has seen
+//! the newest number has what is in force. Plans by which dispatch holds the libraries themselves are not here. What stands
+//! ([`stand`]) counts for a library that no guard means.
 
 use super::plan::{Identity, assign};
 use super::select::{Limits, Request};
@@ -21,27 +24,49 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many there are in [`PLANS`], what stands included.
 static LISTED: AtomicUsize = AtomicUsize::new(0);
-static PLANS: Mutex<Plans> = Mutex::new(Plans {
-    guarded: Vec::new(),
-    standing: None,
-});
+/// How often [`PLANS`] has changed.
+static CHANGES: AtomicUsize = AtomicUsize::new(0);
+static PLANS: Mutex<Plans> = Mutex::new(Plans::NONE);
 
 /// What holds for the process.
+#[derive(Clone)]
 struct Plans {
     /// Those that have made guards for the process.
     guarded: Vec<Arc<Entries>>,
     /// What holds where no guard says otherwise.
-    standing: Option<Vec<Request>>,
+    standing: Option<Arc<[Request]>>,
 }
 
 impl Plans {
-    fn count(&self) {
+    const NONE: Plans = Plans {
+        guarded: Vec::new(),
+        standing: None,
+    };
+
+    /// Under the lock, after each change.
+    fn changed(&self) {
         let count = self.guarded.len() + usize::from(self.standing.is_some());
+        CHANGES.fetch_add(1, Ordering::Release);
         LISTED.store(count, Ordering::Release);
+    }
+
+    /// The limit for that library, of guards, and else of what stands.
+    fn smallest(&self, here: Option<u32>, identity: &Identity<'_>) -> Option<u32> {
+        let alive = (self.guarded.iter()).filter(|plan| plan.alive.load(Ordering::Acquire) > 0);
+        let process = alive.filter_map(|plan| limit(&plan.requests, identity));
+        let guards = here.into_iter().chain(process).min();
+        guards.or_else(|| limit(self.standing.as_ref()?, identity))
     }
 }
 
+fn limit(requests: &[Request], identity: &Identity<'_>) -> Option<u32> {
+    let (limits, _) = assign(requests, std::slice::from_ref(identity));
+    limits.first().copied().flatten()
+}
+
 thread_local! {
+    /// [`PLANS`] as they were after so many changes.
+    static SEEN: RefCell<(usize, Plans)> = const { RefCell::new((0, Plans::NONE)) };
     /// How many guards for this thread are alive.
     static ANY_HERE: Cell<usize> = const { Cell::new(0) };
     /// Of which plans they are, and how many of each. One with none keeps its place until another needs one: mostly it comes
@@ -104,7 +129,7 @@ impl Shared {
         // Unless another thread was here first.
         if !self.0.listed.load(Ordering::Relaxed) {
             plans.guarded.push(Arc::clone(&self.0));
-            plans.count();
+            plans.changed();
             self.0.listed.store(true, Ordering::Release);
         }
     }
@@ -157,16 +182,19 @@ impl Drop for Shared {
         if self.0.listed.load(Ordering::Acquire) {
             let mut plans = lock();
             plans.guarded.retain(|plan| !Arc::ptr_eq(plan, &self.0));
-            plans.count();
+            plans.changed();
         }
     }
 }
 
-/// What holds in the process where no guard says otherwise, from now on: `THREADCTL_LIMITS`.
+/// What holds in the process where no guard says otherwise, from now on: `THREADCTL_LIMITS`. Names that could not be a plan's
+/// leave nothing to hold.
 pub(crate) fn stand(limits: Option<&Limits>) {
+    // As a plan has them, with links resolved.
+    let requests = limits.and_then(|limits| limits.checked().ok());
     let mut plans = lock();
-    plans.standing = limits.map(|limits| limits.requests.clone());
-    plans.count();
+    plans.standing = requests.map(Arc::from);
+    plans.changed();
 }
 
 fn lock() -> MutexGuard<'static, Plans> {
@@ -185,21 +213,27 @@ pub(crate) fn most<'a>(identity: impl FnOnce() -> Identity<'a>) -> Option<u32> {
 
 #[cold]
 fn smallest(identity: &Identity<'_>) -> Option<u32> {
-    let of = |requests: &[Request]| {
-        let (limits, _) = assign(requests, std::slice::from_ref(identity));
-        limits.first().copied().flatten()
-    };
     let here = HERE.try_with(|here| {
         let here = here.borrow();
         let alive = here.iter().filter(|(_, alive)| *alive > 0);
-        alive.filter_map(|(plan, _)| of(&plan.requests)).min()
+        alive
+            .filter_map(|(plan, _)| limit(&plan.requests, identity))
+            .min()
     });
-    let plans = lock();
-    let alive = plans
-        .guarded
-        .iter()
-        .filter(|plan| plan.alive.load(Ordering::Acquire) > 0);
-    let process = alive.filter_map(|plan| of(&plan.requests)).min();
-    let guards = here.ok().flatten().into_iter().chain(process).min();
-    guards.or_else(|| of(plans.standing.as_ref()?))
+    let here = here.ok().flatten();
+    if LISTED.load(Ordering::Acquire) == 0 {
+        return here;
+    }
+    let seen = SEEN.try_with(|seen| {
+        let mut seen = seen.borrow_mut();
+        let (changes, plans) = &mut *seen;
+        if *changes != CHANGES.load(Ordering::Acquire) {
+            let new = lock();
+            *plans = new.clone();
+            *changes = CHANGES.load(Ordering::Relaxed);
+        }
+        plans.smallest(here, identity)
+    });
+    // A thread that ends has no place any more to keep them in.
+    seen.unwrap_or_else(|_| lock().smallest(here, identity))
 }

@@ -15,12 +15,7 @@ fn decomposes(key: &str) -> [u64; 2] {
     let blas = library(key);
     let mkl = library("mkl-libs");
     let search = format!("-Wl,-rpath,{}", blas.parent().unwrap().display());
-    let arguments = [
-        blas.to_str().unwrap(),
-        &search,
-        "-Wl,--no-as-needed",
-        "-lm",
-    ];
+    let arguments = [blas.to_str().unwrap(), &search, "-Wl,--no-as-needed", "-lm"];
     let driver = compiled(
         folder.path().join("driver"),
         "fixtures/driver.c",

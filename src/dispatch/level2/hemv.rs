@@ -94,6 +94,8 @@ impl Blas {
         if let Some(done) = self.undivided::<T, _>(Routine::Hemv, elements, through) {
             return done;
         }
+        // Rust's slices are aligned; BLAS's operands need not be.
+        let aligned = a.is_aligned() && x.is_aligned();
         let plan = (|| {
             let (a, [n, _]) = Matrix::given(a, [n, n], lda)?;
             let upper = letter(uplo, [b'U', b'L'])?;
@@ -101,7 +103,7 @@ impl Blas {
             if alpha == T::ZERO || !y.apart_from([a.memory([n, n]), x.span()]) {
                 return None;
             }
-            let both = T::at_once();
+            let both = T::at_once().filter(|_| aligned);
             let strips =
                 self.shared(|pool| policy::mirrored::<T>(n, upper, both.is_some(), pool))?;
             let block = |flag, trans| Block {
@@ -127,8 +129,9 @@ impl Blas {
             return self.through(through);
         };
         // The kernel for both wants the elements of x beside each other.
-        let mut beside = Workspace::new(1, if incx == 1 { 0 } else { y.len() });
-        if triangle.both.is_some() && incx != 1 {
+        let copied = triangle.both.is_some() && incx != 1;
+        let mut beside = Workspace::new(1, if copied { y.len() } else { 0 });
+        if copied {
             let _held = self.held();
             // SAFETY: x and its copy; taken with x's own sign of the increment, the copy begins where x does.
             unsafe {

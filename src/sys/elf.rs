@@ -11,6 +11,7 @@ use object::elf::{
 use object::read::elf::{FileHeader, SectionHeader as _, Sym as _};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::fs::File;
 use std::ops::Range;
 
@@ -53,6 +54,10 @@ pub(crate) struct Symbol<'a> {
     pub address: u64,
     /// A function to call, a variable to read, or neither: what resolves a function when the loader asks (IFUNC) is
     /// neither.
+    #[cfg_attr(
+        not(feature = "diagnose"),
+        expect(dead_code, reason = "in this process one kind at a time is asked for")
+    )]
     pub kind: Kind,
     /// Whether the file has it, rather than wants it from another.
     pub is_defined: bool,
@@ -85,24 +90,27 @@ impl Kind {
     }
 }
 
-/// Calls `visit` for every symbol of the file: those that the loader sees first, then all that were not stripped.
+/// Calls `visit` for every symbol of the file of a kind that is `wanted`: those that the loader sees first, then all that were
+/// not stripped.
 ///
 /// # Errors
 /// The file cannot be read, or is no ELF file.
 pub(crate) fn visit_symbols(
     file: &File,
+    wanted: impl Fn(Kind) -> bool,
     visit: &mut dyn FnMut(Symbol<'_>),
 ) -> object::read::Result<()> {
     // Reads the ranges that are asked for, not the whole of a program with debug information.
     let cache = ReadCache::new(file);
     match FileKind::parse(&cache)? {
-        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(Limited(&cache), visit),
-        _ => visit_of::<FileHeader64<Endianness>>(Limited(&cache), visit),
+        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(Limited(&cache), wanted, visit),
+        _ => visit_of::<FileHeader64<Endianness>>(Limited(&cache), wanted, visit),
     }
 }
 
 fn visit_of<E: FileHeader<Endian = Endianness>>(
     cache: Limited<'_>,
+    wanted: impl Fn(Kind) -> bool,
     visit: &mut dyn FnMut(Symbol<'_>),
 ) -> object::read::Result<()> {
     let header = E::parse(cache)?;
@@ -117,15 +125,17 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
             .section(table.string_section())?
             .data(endian, cache)?;
         for symbol in table.iter().take(SYMBOLS) {
-            // A thread-local variable has an offset, not an address.
-            if symbol.st_type() == STT_TLS {
+            let kind_of = Kind::of(symbol.st_type());
+            // A thread-local variable has an offset, not an address. And most of what a program has is not asked for, while
+            // finding where names end is most of the work.
+            if symbol.st_type() == STT_TLS || !wanted(kind_of) {
                 continue;
             }
             if let Some(name) = name_at(names, symbol.st_name(endian) as usize) {
                 visit(Symbol {
                     name,
                     address: symbol.st_value(endian).into(),
-                    kind: Kind::of(symbol.st_type()),
+                    kind: kind_of,
                     is_defined: symbol.st_shndx(endian) != SHN_UNDEF,
                     is_dynamic: kind == SHT_DYNSYM,
                 });
@@ -138,10 +148,9 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
 /// The name that begins there. Names that are not UTF-8 are none of ours.
 fn name_at(names: &[u8], start: usize) -> Option<&str> {
     let rest = names.get(start..)?;
-    let length = rest.iter().take(NAME).position(|byte| *byte == 0)?;
-    std::str::from_utf8(rest.get(..length)?)
-        .ok()
-        .filter(|name| !name.is_empty())
+    let name = CStr::from_bytes_until_nul(rest.get(..NAME).unwrap_or(rest));
+    let name = name.ok()?.to_str().ok()?;
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines as a `kind`.
@@ -155,8 +164,9 @@ pub(crate) fn defined_symbols(
     wanted: impl Fn(&str) -> bool,
 ) -> HashMap<String, usize> {
     let mut found = HashMap::new();
-    let outcome = visit_symbols(file, &mut |symbol| {
-        let fits = symbol.is_defined && symbol.address != 0 && symbol.kind == kind;
+    let of_kind = |found| found == kind;
+    let outcome = visit_symbols(file, of_kind, &mut |symbol| {
+        let fits = symbol.is_defined && symbol.address != 0;
         if fits && wanted(symbol.name) {
             let address = base.wrapping_add(symbol.address as usize);
             found.insert(symbol.name.to_owned(), address);

@@ -325,8 +325,13 @@ pub(super) fn openblas_max_threads(context: &Context<'_>) -> Option<Found> {
     })
 }
 
-/// A job wants a core for most of its life; who starts others and waits for them does not.
-const A_CORE: f64 = 0.5;
+/// A job wants a core for nearly all of its life; who starts others and waits for them does not.
+const A_CORE: f64 = 0.8;
+
+/// CPU time of a process.
+fn used(process: &ProcessSummary) -> f64 {
+    process.groups.iter().map(|group| group.cpu_seconds).sum()
+}
 
 /// How many cores a process wanted on average, while it was there.
 fn wanted(process: &ProcessSummary) -> f64 {
@@ -338,8 +343,10 @@ fn wanted(process: &ProcessSummary) -> f64 {
 pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     let report = context.report;
     let cores = report.cores.count;
-    let jobs = report.processes.iter();
-    let jobs = jobs.filter(|process| process.is_busy && wanted(process) >= A_CORE);
+    let jobs = || report.processes.iter().filter(|process| process.is_busy);
+    // One that starts the others has less to do than they have, though on a busy machine it waits long for it.
+    let most = jobs().map(used).fold(0.0, f64::max);
+    let jobs = jobs().filter(|job| wanted(job) >= A_CORE && used(job) >= most / 2.0);
     let own = most_at_once(jobs.map(|process| (process, 1)));
     if own > cores {
         return Some(Found {

@@ -144,7 +144,13 @@ fn a_blas_at_one_beside_idle_cores_is_the_opposite_mistake() {
         cores() >= 2,
         "the machine needs two cores to leave one idle"
     );
-    assert_eq!(rules(&run("1")), ["blas-at-1-cores-idle"]);
+    // A core that others use is not idle, and then the rule is silent, as it must be.
+    let idle = (0..5).map(|_| run("1")).find(|document| {
+        let number = |field: &str| document[field].as_f64().unwrap();
+        number("others_cpu_seconds") < 0.2 * number("wall_seconds")
+    });
+    let document = idle.expect("a machine that others leave alone for two seconds");
+    assert_eq!(rules(&document), ["blas-at-1-cores-idle"]);
     healthy(&run(&cores().to_string()));
 }
 

@@ -71,7 +71,7 @@ fn threads_that_a_linked_library_makes_before_the_program_begins_are_its_own() {
          __attribute__((constructor)) static void begin(void) {\n\
          for (int at = 0; at < 3; at++) pthread_create(made + at, 0, work, 0);\n\
          }\n\
-         int end(void) {\n\
+         int join_all(void) {\n\
          int bad = 0;\n\
          for (int at = 0; at < 3; at++) bad |= pthread_join(made[at], 0);\n\
          return bad;\n\
@@ -79,7 +79,7 @@ fn threads_that_a_linked_library_makes_before_the_program_begins_are_its_own() {
     );
     let program = source(
         "linked.c",
-        "int end(void);\nint main(void) { return end(); }\n",
+        "int join_all(void);\nint main(void) { return join_all(); }\n",
     );
     let early = folder.path().join("libopenblas.so");
     compile(&[&library], &early, &["-shared", "-fPIC"]);

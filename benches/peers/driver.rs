@@ -99,6 +99,10 @@ fn ours(workload: &Workload) -> Command {
     without_settings(&mut command)
         .args(["--serve", workload.name])
         .env("THREADCTL_BACKEND", manifest(BACKEND, "path"));
+    // Ours starts scripts, too.
+    if let Some(libraries) = std::env::var_os("THREADCTL_TEST_LIBS") {
+        command.env("THREADCTL_TEST_LIBS", libraries);
+    }
     command
 }
 

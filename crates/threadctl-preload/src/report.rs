@@ -19,8 +19,9 @@ const TILES: &str = "THREADCTL_TILES";
 
 static FILE: OnceLock<PathBuf> = OnceLock::new();
 
-/// What is done once in a process, and done before whoever needs it goes on: two who come at the same time both do it. Not a
-/// `Once`, for in a child that was forked in the middle of one it would never end.
+/// What is done at the beginning of a process, and done before whoever needs it goes on: two who come at the same time both do
+/// it. Not a `Once`, which a child that was forked in the middle of one would wait for for ever, whatever is done in it; the locks
+/// that the work itself takes remain.
 struct First(AtomicBool);
 
 impl First {

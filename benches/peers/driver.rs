@@ -69,8 +69,9 @@ impl Told {
         let answer = self.ask(&format!("round {key}"));
         let mut words = answer.split(' ');
         let seconds = words.next().and_then(|word| word.parse().ok());
-        let rest = words.filter_map(|word| word.parse().ok()).collect();
-        (seconds.unwrap_or_else(|| panic!("{key}: {answer}")), rest)
+        let rest: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
+        let both = seconds.zip(rest);
+        both.unwrap_or_else(|| panic!("{key}: {answer}"))
     }
 
     fn result(&mut self, key: &str, folder: &Path) -> Vec<f64> {
@@ -225,12 +226,16 @@ fn beside(
             let side = if column.script { &mut *them } else { &mut *us };
             let (seconds, queue) = side.round(&column.key);
             column.times.push(seconds * 1e3);
-            if let (0, [more, wait]) = (at, &queue[..]) {
+            if at == 0 {
+                let [more, wait] = queue[..] else {
+                    panic!("{}: no times of our threads", row.key);
+                };
                 ran += more;
                 waited += wait;
             }
         }
     }
+    assert!(ran > 0, "{}: our threads never ran", row.key);
     let own = columns[0].times.clone();
     let line = |(peer, (column, agreed)): (usize, (&Column, Result<String, String>))| Line {
         row,
@@ -243,7 +248,7 @@ fn beside(
                 .map(|(us, it)| it / us)
                 .collect(),
         ),
-        waited: waited as f64 / ((ran + waited) as f64).max(1.0),
+        waited: waited as f64 / (ran + waited) as f64,
         agreed,
     };
     columns[1..]

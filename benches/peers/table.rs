@@ -13,6 +13,8 @@ const HEAD: &str = "| what | ours, ms | beside | theirs, ms | theirs / ours | ta
                     | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 /// The most that our threads may wait for a core, of their time.
 const MOST_WAIT: f64 = 0.03;
+/// What a table says that has lines of earlier runs, as `benches/tables/merge.rs` does.
+const SEVERAL: &str = "Rows were taken in more than one run.";
 /// The first cell of the line that has the geometric mean.
 const MEAN: &str = "geometric mean";
 
@@ -33,6 +35,7 @@ pub fn made(workload: &Workload, lines: &[Line], versions: &str, write: bool) ->
 fn merged(workload: &Workload, old: &str, new: &[String], versions: &str) -> String {
     let mut text = HEAD.to_owned();
     let mut ratios = Vec::new();
+    let mut several = "";
     let of = |lines: &[&str], what: &str| -> Vec<String> {
         let begins = format!("| {what} |");
         let of = lines.iter().filter(|line| line.starts_with(&begins));
@@ -44,6 +47,9 @@ fn merged(workload: &Workload, old: &str, new: &[String], versions: &str) -> Str
         let mut lines = of(&new, row.what);
         if lines.is_empty() {
             lines = of(&old, row.what);
+            if !lines.is_empty() {
+                several = SEVERAL;
+            }
         }
         // Those with a target count; the first of a row's peers has it.
         ratios.extend(
@@ -64,11 +70,12 @@ fn merged(workload: &Workload, old: &str, new: &[String], versions: &str) -> Str
             against(mean, wanted, true)
         ));
     }
-    format!(
-        "{text}\nMedian, quartiles in brackets. {} {versions} {}\n",
+    let note = format!(
+        "Median, quartiles in brackets. {} {versions} {} {several}",
         workload.note.trim(),
-        machine()
-    )
+        machine().trim()
+    );
+    format!("{text}\n{}\n", note.trim())
 }
 
 /// The ratio in a line.
@@ -129,7 +136,10 @@ mod tests {
                 ""
             ]
         );
-        assert!(text.contains("Versions."));
+        assert!(text.contains("Versions.") && text.ends_with(&format!(" {SEVERAL}\n")));
+        let all = [line(first, "1.2"), line(second, "1.3")];
+        let whole = merged(workload, &text, &all, "Versions.");
+        assert!(!whole.contains(SEVERAL), "{whole}");
     }
 
     #[test]

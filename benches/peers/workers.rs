@@ -21,7 +21,8 @@ pub const WORKLOAD: Workload = Workload {
     rows: ROWS,
     note: "2 workers. Transforms of complex numbers of 16 bytes, forwards and back, in place; what is compared is a transform forwards. The \
            evolution fits length, size and noise of a Gaussian process to 200 observations: 45 points, 40 generations, each evaluation one \
-           Cholesky factorization and its solution; the two draw different random numbers, and what is compared is the least value found.",
+           Cholesky factorization and its solution; the two draw different random numbers, and what is compared is the least value found. Both have their pools from \
+           before.",
     mean: None,
 };
 
@@ -66,7 +67,11 @@ const ROWS: &[Row] = &[
         what: "differential evolution over a function that calls LAPACK",
         ours: evolution,
         peers: &[
-            scipy("SciPy, `workers=2`", "evolution", Agree::Within(1e-3)),
+            scipy(
+                "SciPy, `workers=` a pool of 2 processes",
+                "evolution",
+                Agree::Within(1e-3),
+            ),
             scipy(
                 "the same, its BLAS at one thread",
                 "evolution_limited",

@@ -2,9 +2,10 @@
 //!
 //! `exp` and `sin` are polynomials without branches (Cody and Waite's reduction, coefficients fitted to the functions in 40
 //! digits); `isf` is statrs's. Invariant: a form without branches is right within its domain, and where it is not,
-//! [`Maths::outside`] is set, on which the caller computes the piece again with the standard library's functions.
+//! [`Maths::outside`] is set, on which the caller computes that element again with the standard library's functions.
 //!
-//! Largest errors, which the tests hold, in units of the last place: `exp` 1.5, `sin` 2 (f64); `exp` 2, `sin` 1 (f32).
+//! Largest distances, which the tests hold, in units of the last place (to the next larger number of the result's type): `exp` 1.5 and `sin` 2
+//! from the standard library's for f64; `exp` 2 and `sin` 1 for f32, from those of f64.
 
 use ndarray::NdFloat;
 use statrs::function::erf::erfc_inv;

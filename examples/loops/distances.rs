@@ -122,8 +122,9 @@ impl Others {
                 for (point, mut out) in points.rows().into_iter().zip(out.rows_mut()) {
                     let own = point.dot(&point);
                     for (out, length) in out.iter_mut().zip(&self.lengths) {
-                        // Rounding may take it below zero.
-                        *out = (*out + own + length).max(0.0);
+                        let square = *out + own + length;
+                        // Rounding may take it below zero. A NaN stays, which it would not with `max`.
+                        *out = if square < 0.0 { 0.0 } else { square };
                     }
                 }
             }

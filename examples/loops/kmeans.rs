@@ -95,7 +95,8 @@ fn assign(
         return part;
     };
     for (at, (squares, label)) in squares.chunks_exact(count).zip(labels).enumerate() {
-        let (mut nearest, mut least) = (0, squares[0]);
+        // A distance that is no number is never the least.
+        let (mut nearest, mut least) = (0, f64::INFINITY);
         for (index, square) in squares.iter().enumerate() {
             if *square < least {
                 (nearest, least) = (index, *square);

@@ -25,12 +25,10 @@ fn matrix(rows: usize, columns: usize) -> Array2<f64> {
 
 fn assert_close(found: &Array2<f64>, plain: &Array2<f64>, tolerance: f64) {
     assert_eq!(found.dim(), plain.dim());
-    let worst = found
-        .iter()
-        .zip(plain)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f64::max);
-    assert!(worst <= tolerance, "{worst:e}");
+    for ((at, a), b) in found.indexed_iter().zip(plain) {
+        // A NaN is not near to anything.
+        assert!((a - b).abs() <= tolerance, "{at:?}: {a} {b}");
+    }
 }
 
 fn on<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
@@ -197,4 +195,19 @@ fn a_centroid_without_points_stays_and_what_does_not_fit_is_refused() {
         "dimensions of the centroids: 3; wanted: 2"
     );
     assert!(kmeans(points.view(), Array2::zeros((0, 2)).view(), Form::Loop, 10).is_err());
+}
+
+#[test]
+fn a_centroid_that_is_no_number_gets_no_points() {
+    let points = groups(8);
+    let begin = ndarray::array![[f64::NAN, 0.0], [0.0, 0.0], [10.0, 10.0]];
+    for form in [Form::Loop, Form::Product] {
+        let found = kmeans(points.view(), begin.view(), form, 1).unwrap();
+        assert!(
+            found.labels.iter().all(|label| *label > 0),
+            "{form:?}: {:?}",
+            found.labels
+        );
+        assert!(found.centroids.iter().skip(2).all(|it| it.is_finite()));
+    }
 }

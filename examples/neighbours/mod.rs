@@ -5,7 +5,8 @@
 //! block while it is in the cache.
 //!
 //! Invariants: beyond vectors and results, memory is one block for each running task (2 MiB) and a number per vector;
-//! of equal scores the smaller index comes first, so results do not depend on the number of workers.
+//! of equal scores the smaller index comes first, so results repeat on pools of one size. (On others the last bits of a product, and
+//! with them the order of two that differ by no more, may be others.)
 
 use multiversion::multiversion;
 use ndarray::linalg::general_mat_mul;

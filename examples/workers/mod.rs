@@ -1,6 +1,7 @@
 //! SciPy's `workers=`: Fourier transforms over axes, and differential evolution whose population the workers evaluate.
 //!
-//! Invariant: the number of workers changes how long something takes, never its result.
+//! Invariant: the number of workers changes how long something takes, never its result; but where the function that is evaluated calls
+//! BLAS, its values, and so the result, repeat bit for bit only on pools of one size.
 
 pub mod evolution;
 pub mod fft;

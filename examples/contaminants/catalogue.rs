@@ -9,6 +9,8 @@ use thiserror::Error;
 
 /// How far a length may be from 1: what f32 input rounds to, and no more.
 const SLACK: f64 = 1e-6;
+/// How far it may be without the vector being scaled: what f64 rounds to.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
 
 /// Points on the unit sphere, coordinate by coordinate.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +58,8 @@ pub enum BadCatalogue {
 }
 
 impl Sphere {
-    /// Checks the rows of an array and takes them over.
+    /// Checks the rows of an array and takes them over. Those whose length is 1 only within what f32 rounds to are scaled to it, since
+    /// chords of small angles would show the difference; others stay as they are.
     ///
     /// # Errors
     /// The shape is not (n, 3), or a row is not finite or not of unit length; the first such row is named.
@@ -68,6 +71,11 @@ impl Sphere {
                 columns,
             });
         }
+        let mut sphere = Sphere {
+            x: Vec::with_capacity(count),
+            y: Vec::with_capacity(count),
+            z: Vec::with_capacity(count),
+        };
         for (row, point) in rows.rows().into_iter().enumerate() {
             let point = [point[0], point[1], point[2]];
             if !point.iter().all(|value| value.is_finite()) {
@@ -77,13 +85,13 @@ impl Sphere {
             if (length - 1.0).abs() > SLACK {
                 return Err(BadCatalogue::NotUnit { row, length });
             }
+            let rounded = (length - 1.0).abs() <= ROUNDING;
+            let [x, y, z] = point.map(|value| if rounded { value } else { value / length });
+            sphere.x.push(x);
+            sphere.y.push(y);
+            sphere.z.push(z);
         }
-        let column = |index: usize| rows.column(index).to_vec();
-        Ok(Sphere {
-            x: column(0),
-            y: column(1),
-            z: column(2),
-        })
+        Ok(sphere)
     }
 
     /// Reads a `.npy` file.

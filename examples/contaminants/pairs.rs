@@ -19,8 +19,8 @@ const LANES: usize = 16;
 const TILE: usize = 1024;
 /// Objects per task.
 const CHUNK: usize = 2048;
-/// How much below 1 - chord / 2 the product of two that are near may turn out: 2e-6 since lengths are 1 only within a millionth
-/// ([`super::catalogue`]), 5e-7 since f32 rounds coordinates, products and sums; and more.
+/// How much below 1 - chord / 2 the product of two that are near may turn out: 5e-7 since f32 rounds coordinates, products and sums; and
+/// more. (Lengths are 1 within what f64 rounds to, see [`super::catalogue`].)
 const MARGIN: f64 = 4e-6;
 
 /// For each object, whether a contaminant is within the squared chord.

@@ -1,7 +1,7 @@
 //! Both methods against all pairs by the angle itself, and against each other at sizes around every edge of the loop.
 #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 
-use ndarray::{Array2, array};
+use ndarray::{Array2, array, aview1, s};
 use threadctl_examples::contaminants::{BadCatalogue, Method, Sphere, clean};
 
 /// The slow and plain answer: angles by the arc tangent, which is right for small ones too.
@@ -43,6 +43,51 @@ fn an_object_that_is_a_contaminant_goes_at_angle_zero() {
             clean(&objects, &objects, 0.0, method).unwrap().is_empty(),
             "{method}"
         );
+    }
+}
+
+#[test]
+fn lengths_that_f32_rounds_change_nothing_even_at_the_smallest_angles() {
+    // Any directions, so that the products in f32 round both ways.
+    let directions = Sphere::random(300, 9);
+    let rows = |length: f64, degrees: f64| {
+        // Turned by so much about an axis across.
+        let mut rows = directions.rows();
+        for mut row in rows.rows_mut() {
+            let point = [row[0], row[1], row[2]];
+            let across = [-point[1], point[0], 0.0].map(|it| it / point[0].hypot(point[1]));
+            let (sine, cosine) = degrees.to_radians().sin_cos();
+            let turned: [f64; 3] =
+                std::array::from_fn(|at| (point[at] * cosine + across[at] * sine) * length);
+            row.assign(&aview1(&turned));
+        }
+        rows
+    };
+    let (short, long) = (1.0 - 9e-7, 1.0 + 9e-7);
+    for method in [Method::Pairs, Method::Tree] {
+        let stay = |length, other, apart, degrees| {
+            let both = [rows(length, 0.0), rows(other, apart)];
+            (0..directions.len())
+                .filter(|at| {
+                    let one = |rows: &Array2<f64>| {
+                        Sphere::new(&rows.slice(s![*at..=*at, ..]).to_owned()).unwrap()
+                    };
+                    let [object, contaminant] = both.each_ref().map(one);
+                    !clean(&object, &contaminant, degrees, method)
+                        .unwrap()
+                        .is_empty()
+                })
+                .count()
+        };
+        assert_eq!(stay(short, short, 0.0, 0.0), 0, "{method}");
+        for (length, other) in [(short, short), (long, long), (short, long), (long, short)] {
+            for degrees in [1e-5, 1e-3, 0.05, 5.0] {
+                let near = degrees * (1.0 - 1e-7);
+                assert_eq!(stay(length, other, near, degrees), 0, "{method} {degrees}");
+                let far = degrees * (1.0 + 1e-7);
+                assert_eq!(stay(length, other, far, degrees), 300, "{method} {degrees}");
+            }
+        }
     }
 }
 

@@ -289,8 +289,11 @@ fn the_ends_of_the_numbers_are_as_in_the_standard_library() {
     .unwrap();
     for (found, x) in out.iter().zip(&ends) {
         let exact = x.sin();
+        let ours = 0.0 < x.abs() && x.abs() <= SIN_DOMAIN;
         assert!(
-            found.to_bits() == exact.to_bits() || (found.is_nan() && exact.is_nan()),
+            found.to_bits() == exact.to_bits()
+                || (found.is_nan() && exact.is_nan())
+                || (ours && (found - exact).abs() <= 2.0 * unit(exact)),
             "sin {x}: {found} {exact}"
         );
     }

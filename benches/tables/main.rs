@@ -93,7 +93,7 @@ const TABLES: &[Table] = &[
     table("diagnose-remedies", diagnose::remedies).key(1),
     table("diagnose-exact", diagnose::exact).key(1),
     table("diagnose-overhead", diagnose::overhead).key(1),
-    table("dispatch-calls", dispatch::calls::table),
+    table("dispatch-calls", dispatch::calls::table).finish(dispatch::calls::finish),
     table("dispatch-small", dispatch::small::table),
     table("dispatch-nested", dispatch::nested::table),
     table("dispatch-tiles", dispatch::tiles::table).key(3),

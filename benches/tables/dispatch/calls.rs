@@ -14,38 +14,76 @@ use threadctl::dispatch::Blas;
 const ROUNDS: usize = 5;
 const SPAN: Duration = Duration::from_millis(40);
 
-/// The table: for each library and group the geometric mean, and every call that misses the group's target.
+/// The heads of the two tables.
+const SUMMARY: &str = "| library | calls | how many | geometric mean | lowest | below the target |\n\
+                       | --- | --- | --- | --- | --- | --- |\n";
+const CALLS: &str = "| library | call | one thread, us | own threads | shared | shared / own |\n\
+                     | --- | --- | --- | --- | --- | --- |\n";
+
+/// The table: for each library and group the geometric mean, which [`finish`] puts there, and every call.
 pub fn table() -> String {
-    let mut table = String::from(
-        "| library | calls | how many | geometric mean | lowest | below the target |\n| --- | --- | --- | --- | --- | --- |\n",
-    );
-    let mut whole = String::from(
-        "\n| library | call | one thread, us | own threads | shared | shared / own |\n| --- | --- | --- | --- | --- | --- |\n",
-    );
-    for library in libraries() {
-        let text = children("dispatch-calls", library, &[]);
-        let (summary, calls) = text.split_once("\n\n").expect("two parts");
-        for line in summary.lines().filter(|line| !line.is_empty()) {
-            table += line;
-            table += "\n";
-        }
-        whole += calls;
-    }
-    table
-        + &whole
-        + &footnote(&format!(
-            "Speed-ups over the library at one thread, medians of {ROUNDS} rounds in turn of {} ms each; shared / own is the \
-             median of the rounds' ratios, quartiles in brackets. Own threads: as many as cores.",
-            SPAN.as_millis()
-        ))
+    let rows: String = libraries()
+        .map(|library| children("dispatch-calls", library, &[]))
+        .collect();
+    let note = footnote(&format!(
+        "Speed-ups over the library at one thread, medians of {ROUNDS} rounds in turn of {} ms each; shared / own is the \
+         median of the rounds' ratios, quartiles in brackets. Own threads: as many as cores.",
+        SPAN.as_millis()
+    ));
+    format!("{SUMMARY}\n{CALLS}{rows}{note}")
 }
 
-/// What a child prints: the summary's rows (none where only some calls were asked for), an empty line, a row for each call.
+/// The table with the summary of the rows that it has, however many runs they are from.
+pub fn finish(table: &str) -> String {
+    let (_, rest) = table.split_once(CALLS).expect("the table of calls");
+    let calls = all();
+    let rows: Vec<(&str, Group, f64)> = rest
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let call = calls.iter().find(|call| call.name == cells[2]);
+            let ratio = cells[6].split(' ').next().expect("a figure");
+            let ratio = ratio.parse().expect("a figure");
+            (cells[1], call.expect("a call").group, ratio)
+        })
+        .collect();
+    let summary: String = rows
+        .chunk_by(|one, next| one.0 == next.0)
+        .flat_map(|of_library| {
+            Group::ALL
+                .iter()
+                .filter_map(|&group| summary(of_library, group))
+        })
+        .collect();
+    format!("{SUMMARY}{summary}\n{CALLS}{rest}")
+}
+
+/// The summary's row of one library and group, if there are such calls.
+fn summary(of_library: &[(&str, Group, f64)], group: Group) -> Option<String> {
+    let of: Vec<f64> = of_library
+        .iter()
+        .filter(|row| row.1 == group)
+        .map(|row| row.2)
+        .collect();
+    let lowest = of.iter().copied().reduce(f64::min)?;
+    let (least, wanted) = group.targets();
+    let mean = geometric_mean(of.iter().copied());
+    Some(format!(
+        "| {} | {} | {} | {mean:.3}{} | {lowest:.3} | {} below {least} |\n",
+        of_library[0].0,
+        group.name(),
+        of.len(),
+        wanted.map_or("", |wanted| against(mean, wanted, true)),
+        of.iter().filter(|ratio| **ratio < least).count(),
+    ))
+}
+
+/// What a child prints: a row for each call.
 pub fn rows(case: &Case) -> String {
     path(case);
     let mut buffers = Buffers::new();
     let calls: Vec<_> = all().into_iter().filter(wanted).collect();
-    let mut results = Vec::new();
     let cores = u32::try_from(rayon::current_num_threads()).expect("few");
     let mut text = String::new();
     for call in &calls {
@@ -95,52 +133,16 @@ pub fn rows(case: &Case) -> String {
             against(ratio.median, call.group.targets().0, true)
         );
         eprintln!("{} {}: {:.3}", case.key, call.name, ratio.median);
-        results.push((call, ratio.median));
     }
-    let summary = if some_only() {
-        "\n".to_owned()
-    } else {
-        summary(case, &results)
-    };
-    summary + "\n" + &text
+    text
 }
 
 /// Which calls are asked for, names with commas between them, for a second look.
 const ASKED: &str = "THREADCTL_BENCH_CALLS";
 
-fn some_only() -> bool {
-    std::env::var_os(ASKED).is_some()
-}
-
 /// Whether [`ASKED`] has it, or there is no such variable.
 fn wanted(call: &Call) -> bool {
     std::env::var(ASKED).map_or(true, |names| names.split(',').any(|name| name == call.name))
-}
-
-fn summary(case: &Case, results: &[(&Call, f64)]) -> String {
-    let mut text = String::new();
-    for &group in Group::ALL {
-        let of: Vec<_> = results
-            .iter()
-            .filter(|(call, _)| call.group == group)
-            .collect();
-        let mean = geometric_mean(of.iter().map(|(_, ratio)| *ratio));
-        let lowest = of
-            .iter()
-            .map(|(_, ratio)| *ratio)
-            .fold(f64::INFINITY, f64::min);
-        let (least, wanted) = group.targets();
-        let below = of.iter().filter(|(_, ratio)| *ratio < least).count();
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {mean:.3}{} | {lowest:.3} | {below} below {least} |",
-            case.label,
-            group.name(),
-            of.len(),
-            wanted.map_or("", |wanted| against(mean, wanted, true)),
-        );
-    }
-    text
 }
 
 /// Seconds for one call: the median of calls made for a while, after one that warms up.

@@ -81,8 +81,9 @@ pub const PROGRAMS: &[Program] = &[
             ..settings("its backend loky", &[])
         },
         rule: "nested-pools",
-        few: 200,
-        many: 800,
+        // Enough that the workers have much more to do than the process that looks after joblib's files, which loads numpy too.
+        few: 800,
+        many: 1600,
     },
     Program {
         name: "scikit-learn",

@@ -147,6 +147,9 @@ pub(super) fn quota_smaller_than_pools(context: &Context<'_>) -> Option<Found> {
     })
 }
 
+/// Threads that compete for all cores want this part of them, at least, on average over their process's life.
+const COMPETE: f64 = 0.75;
+
 pub(super) fn pool_exceeds_cores(context: &Context<'_>) -> Option<Found> {
     let cores = context.report.cores.count;
     if nested(context).is_some() {
@@ -156,7 +159,10 @@ pub(super) fn pool_exceeds_cores(context: &Context<'_>) -> Option<Found> {
         let group = process.groups.iter().max_by_key(|group| group.busy)?;
         // The caller of a library works with its pool; a program's first thread may work beside the others.
         let threads = group.busy + u32::from(process.first_busy && group.kind.is_pool());
-        (threads > cores).then_some((process, group, threads))
+        // A program's threads may take turns, on a lock of their own or by handing work on: then they never want so much.
+        let compete = group.kind.is_pool()
+            || wanted(process, std::slice::from_ref(group)) >= f64::from(cores) * COMPETE;
+        (threads > cores && compete).then_some((process, group, threads))
     })?;
     let remedies = if group.kind.is_pool() {
         vec![
@@ -333,10 +339,11 @@ fn used(process: &ProcessSummary) -> f64 {
     process.groups.iter().map(|group| group.cpu_seconds).sum()
 }
 
-/// How many cores a process wanted on average, while it was there.
-fn wanted(process: &ProcessSummary) -> f64 {
-    let groups = process.groups.iter();
-    let time = groups.map(|group| group.cpu_seconds + group.wait_seconds);
+/// How many cores these groups of a process wanted on average, while it was there.
+fn wanted(process: &ProcessSummary, groups: &[ProcessGroup]) -> f64 {
+    let time = groups
+        .iter()
+        .map(|group| group.cpu_seconds + group.wait_seconds);
     time.sum::<f64>() / (process.ended - process.began).max(1e-9)
 }
 
@@ -346,7 +353,7 @@ pub(super) fn jobs_exceed_cores(context: &Context<'_>) -> Option<Found> {
     let jobs = || report.processes.iter().filter(|process| process.is_busy);
     // One that starts the others has less to do than they have, though on a busy machine it waits long for it.
     let most = jobs().map(used).fold(0.0, f64::max);
-    let jobs = jobs().filter(|job| wanted(job) >= A_CORE && used(job) >= most / 2.0);
+    let jobs = jobs().filter(|job| wanted(job, &job.groups) >= A_CORE && used(job) >= most / 2.0);
     let own = most_at_once(jobs.map(|process| (process, 1)));
     if own > cores {
         return Some(Found {

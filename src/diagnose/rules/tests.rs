@@ -193,6 +193,22 @@ fn one_large_pool_is_told_from_nesting() {
 }
 
 #[test]
+fn threads_of_a_program_that_take_turns_are_not_too_many() {
+    // Eight that share one lock: together they want one core, however many have had it.
+    let mut turns = group("python", GroupKind::Program, 8, 1);
+    turns.cpu_seconds = 9.5;
+    turns.wait_seconds = 0.3;
+    let mut own = process(std::slice::from_ref(&turns));
+    own.first_busy = false;
+    assert_eq!(ids(&report(own.clone())), [""; 0]);
+    // The same without the lock.
+    turns.cpu_seconds = 19.0;
+    turns.wait_seconds = 55.0;
+    own.groups = vec![turns];
+    assert_eq!(ids(&report(own)), ["pool-exceeds-cores"]);
+}
+
+#[test]
 fn a_limit_that_did_not_take_counts_callers() {
     let mut own = process(&[
         group("job", GroupKind::Program, 1, 1),

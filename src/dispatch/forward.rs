@@ -32,9 +32,6 @@ const WORTH: u64 = 2_000_000;
 /// that follows it.
 const QUESTION: u64 = 20_000;
 
-/// Stands for what a call took after which there was such a question: much, so that the next one waits for workers.
-const ASKED: u64 = u64::MAX;
-
 thread_local! {
     /// This thread is in such a call.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -211,9 +208,8 @@ impl Blas {
             call();
             drop(number);
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            // A question for the size of the workspace comes before most calls. A second short call in a row is no question.
-            if took < QUESTION && before != ASKED && (before == 0 || before >= WORTH) {
-                return work.store(ASKED, Ordering::Relaxed);
+            if took < QUESTION {
+                return;
             }
             work.store(
                 took.saturating_mul(threads as u64).max(1),

@@ -6,7 +6,7 @@ use super::{
     LIBRARIES, SETTLE, against, children, direct, footnote, libraries, median, path, shared,
 };
 pub(crate) use crate::asked;
-use crate::common::Case;
+use crate::common::{Case, shown, spread};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use threadctl::dispatch::Pool;
@@ -188,23 +188,14 @@ pub fn rows(case: &Case) -> String {
 fn busy(case: &Case, label: &str) -> String {
     const COPIES: &str = "8 of 512";
     let cores = rayon::current_num_threads();
-    let copies: Vec<Mutex<Workload>> = (0..cores)
-        .flat_map(|_| all())
-        .filter(|program| program.name == COPIES)
-        .map(Mutex::new)
-        .collect();
+    let copies: Vec<Mutex<Workload>> = (0..cores).map(|_| Mutex::new(named(COPIES))).collect();
     let blas = direct(case);
-    let one = Column::all(cores)[0].limit();
+    let _one = Column::all(cores)[0].limit();
     let (alone, together) = (pool(1), pool(cores));
     let time = |pool: &rayon::ThreadPool| {
         let start = Instant::now();
         pool.broadcast(|worker| {
-            let _of_thread = tbb().then(|| {
-                Limits::new()
-                    .user_api("blas", 1)
-                    .limit_thread()
-                    .expect("MKL has a number for each thread")
-            });
+            let _of_thread = tbb().then(one_here);
             let mut copy = copies[worker.index()].lock().expect("nobody panics");
             copy.run(&blas, Mode::Sequential);
         });
@@ -214,11 +205,10 @@ fn busy(case: &Case, label: &str) -> String {
     let ratios = (0..BUSY_ROUNDS)
         .map(|_| time(&together) / time(&alone))
         .collect();
-    drop(one);
-    let ratio = crate::common::spread(ratios);
     format!(
-        "| {}{label} | {COPIES} on each core at once, over on one alone | {:.3} [{:.3} to {:.3}] |\n",
-        case.label, ratio.median, ratio.low, ratio.high
+        "| {}{label} | {COPIES} on each core at once, over on one alone | {} |\n",
+        case.label,
+        shown(spread(ratios), 3)
     )
 }
 
@@ -226,10 +216,7 @@ fn busy(case: &Case, label: &str) -> String {
 fn uncoordinated(case: &Case, label: &str, narrow: &rayon::ThreadPool) -> String {
     const PROGRAM: &str = "16 of 256";
     let cores = rayon::current_num_threads();
-    let mut program = all()
-        .into_iter()
-        .find(|program| program.name == PROGRAM)
-        .expect("it is one of them");
+    let mut program = named(PROGRAM);
     let mut text = String::new();
     for blas in [2, 4, 8] {
         let column = Column {
@@ -268,6 +255,21 @@ fn tbb() -> bool {
     std::env::var("MKL_THREADING_LAYER").is_ok()
 }
 
+/// The calling thread's own number, where one for the process says nothing.
+fn one_here() -> threadctl::ThreadGuard {
+    Limits::new()
+        .user_api("blas", 1)
+        .limit_thread()
+        .expect("MKL has a number for each thread")
+}
+
+/// The program of that name.
+fn named(name: &str) -> Workload {
+    let mut programs = all().into_iter();
+    let found = programs.find(|program| program.name == name);
+    found.expect("it is one of them")
+}
+
 /// Seconds for one run, and the share of thread time that was waiting.
 fn measure(
     case: &Case,
@@ -283,12 +285,7 @@ fn measure(
     let _limit = column.limit();
     let one = column.workers == 1 && column.blas == 1;
     column.time(narrow, &mut || {
-        let _of_thread = (one && tbb()).then(|| {
-            Limits::new()
-                .user_api("blas", 1)
-                .limit_thread()
-                .expect("MKL has a number for each thread")
-        });
+        let _of_thread = (one && tbb()).then(one_here);
         workload.run(&blas, column.mode);
     })
 }

@@ -41,8 +41,11 @@
 //! - `log` (on by default): [`init`] writes the log to standard error where `THREADCTL_LOG` asks for it and the program has
 //!   no subscriber.
 //! - `diagnose`: the module `diagnose`, which looks at another process from outside.
+//! - `keeper`: `budget::Keeper`, which makes a budget of cores for other processes, as `threadctl share` does.
+//! - `mpi`: the module `mpi`, by which the ranks of a node share its cores. Needs an MPI library (`mpicc`) and libclang.
 
 pub mod backend;
+pub mod budget;
 pub mod config;
 pub mod cores;
 #[cfg(feature = "diagnose")]
@@ -50,6 +53,8 @@ pub mod diagnose;
 pub mod dispatch;
 mod error;
 pub mod limit;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 pub mod runtime;
 mod sync;
 mod sys;

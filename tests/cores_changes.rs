@@ -35,16 +35,35 @@ fn wait_for(what: &str, mut holds: impl FnMut(&Cores) -> bool) {
 }
 
 #[test]
-fn an_answer_is_given_out_again_and_kept_by_its_thread() {
+fn an_answer_is_given_out_again_to_threads_of_the_same_affinity() {
     let again = || {
         let (one, next) = (threadctl::cores(), threadctl::cores());
         std::ptr::eq(one.binding(), next.binding())
     };
     // More than once, for the second may just come after its time.
     assert!((0..10).any(|_| again()));
-    let here = threadctl::cores();
-    let other = std::thread::spawn(threadctl::cores).join().unwrap();
-    assert!(!std::ptr::eq(here.binding(), other.binding()));
+    let others = || {
+        let here = threadctl::cores();
+        let other = std::thread::spawn(threadctl::cores).join().unwrap();
+        std::ptr::eq(here.binding(), other.binding())
+    };
+    assert!((0..10).any(|_| others()));
+}
+
+#[test]
+fn a_thread_of_another_affinity_does_not_get_the_answer_of_others() {
+    let mut cpus = rustix::thread::sched_getaffinity(None).unwrap();
+    let allowed: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&cpu| cpus.is_set(cpu))
+        .collect();
+    threadctl::cores();
+    cpus.clear();
+    cpus.set(allowed[0]);
+    let narrow = std::thread::spawn(move || {
+        rustix::thread::sched_setaffinity(None, &cpus).unwrap();
+        threadctl::cores()
+    });
+    assert_eq!(narrow.join().unwrap().count(), 1);
 }
 
 #[test]

@@ -430,3 +430,74 @@ fn what_cannot_be_read_is_told_and_the_rest_still_counts() {
     tree.write("/sys/devices/system/cpu/online", "0-x\n");
     assert_eq!(tree.cores().count(), 1);
 }
+
+/// The places of a tree: node, and CPUs.
+fn places(tree: &Tree) -> Vec<(u32, String)> {
+    let places = tree.system().places();
+    places
+        .iter()
+        .map(|place| (place.node, place.cpus.to_string()))
+        .collect()
+}
+
+#[test]
+fn places_are_cores_with_their_siblings_node_by_node() {
+    let tree = Tree::named("numa-128");
+    let found = places(&tree);
+    assert_eq!(found.len(), 64);
+    let expected: Vec<(u32, String)> = (0..64)
+        .map(|core| (core / 8, format!("{core},{}", core + 64)))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_batch_system_left_of_several_nodes_is_used_from_the_largest_part_on() {
+    let mut tree = Tree::named("numa-128");
+    // Three cores of node 1, one of node 0 without its sibling, two of node 5.
+    tree.write(
+        "/proc/self/status",
+        "Cpus_allowed_list:\t3,9-11,73-75,40-41\n",
+    );
+    let cpus = |node, text: &str| (node, text.to_owned());
+    assert_eq!(
+        places(&tree),
+        [
+            cpus(1, "9,73"),
+            cpus(1, "10,74"),
+            cpus(1, "11,75"),
+            cpus(5, "40"),
+            cpus(5, "41"),
+            cpus(0, "3"),
+        ]
+    );
+}
+
+#[test]
+fn places_of_machines_that_tell_no_nodes_or_no_siblings() {
+    for name in [
+        "docker-v2",
+        "hybrid",
+        "laptop-efficiency",
+        "arm-three-kinds",
+    ] {
+        let tree = Tree::named(name);
+        let found = places(&tree);
+        let topology = tree.cores().topology().clone();
+        assert_eq!(
+            u32::try_from(found.len()).unwrap(),
+            topology.physical,
+            "{name}"
+        );
+        let mut all: Vec<u32> = found
+            .iter()
+            .flat_map(|(_, cpus)| {
+                let cpus: threadctl::cores::CpuSet = cpus.parse().unwrap();
+                cpus.iter().collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort_unstable();
+        let allowed: threadctl::cores::CpuSet = topology.cpus.parse().unwrap();
+        assert!(allowed.iter().eq(all), "{name}: every CPU once");
+    }
+}

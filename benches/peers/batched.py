@@ -2,6 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
+import mkl
 import numpy
 import threadpoolctl
 
@@ -23,9 +24,11 @@ def limited(threads):
     return nullcontext() if threads is None else controller.limit(limits=threads, user_api="blas")
 
 
-def pooled(threads, workers=peer.WORKERS, parts=COUNT, large=False):
+def pooled(threads, workers=peer.WORKERS, parts=COUNT, large=False, values=values):
     """The small ones in `parts` stacks, one of which is an item of the pool, and the large one before them."""
     small = numpy.array_split(numpy.stack([matrix(seed, SMALL) for seed in range(COUNT)]), parts)
+    if values is mkl.singular_values:
+        small = [stack[0] for stack in small]
     big = matrix(COUNT, LARGE)
     pool = ThreadPoolExecutor(workers)
     kept = [None]
@@ -65,6 +68,16 @@ def alone_stack_default():
 
 
 @peer.row
+def alone_mkl():
+    return pooled(None, values=mkl.singular_values)
+
+
+@peer.row
+def beside_mkl():
+    return pooled(None, large=True, values=mkl.singular_values)
+
+
+@peer.row
 def beside_default():
     return pooled(None, large=True)
 
@@ -85,4 +98,4 @@ def beside_stacks_1():
 
 
 if __name__ == "__main__":
-    peer.serve("threadpoolctl")
+    peer.serve("threadpoolctl", more=mkl.version)

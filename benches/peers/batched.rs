@@ -27,6 +27,14 @@ const fn peer(name: &'static str, function: &'static str, target: f64) -> Peer {
     }
 }
 
+/// Another library's LAPACK, for comparison: its gesdd is not ours to make faster.
+const fn another(function: &'static str) -> Peer {
+    Peer {
+        target: None,
+        ..peer("MKL with TBB, pool", function, 0.0)
+    }
+}
+
 /// At least as fast as the best.
 const ALONE: f64 = 1.0;
 /// Faster than the best by this.
@@ -53,6 +61,7 @@ const ROWS: &[Row] = &[
                 "alone_stack_default",
                 ALONE,
             ),
+            another("alone_mkl"),
         ],
     },
     Row {
@@ -74,6 +83,7 @@ const ROWS: &[Row] = &[
             peer("NumPy, pool, limit 2", "beside_2", BESIDE),
             peer("NumPy, pool, no limit", "beside_default", BESIDE),
             peer("NumPy, pool, 16 stacks, limit 1", "beside_stacks_1", BESIDE),
+            another("beside_mkl"),
         ],
     },
 ];

@@ -51,6 +51,8 @@ def keeping(work):
 def loop(degrees):
     objects, contaminants = catalogues()
     cosine = math.cos(math.radians(degrees))
+    # It is compiled here, not in a round.
+    near(objects[:8], contaminants[:8], cosine)
     return keeping(lambda: numpy.flatnonzero(~near(objects, contaminants, cosine)))
 
 

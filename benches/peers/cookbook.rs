@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayViewMut1;
 use threadctl::Workers;
+use threadctl::dispatch::Pool;
 use threadctl_examples::arrays::into;
 use threadctl_examples::cookbook::processes::{self, exp_in_processes, number};
 use threadctl_examples::cookbook::{exp, exp_one_by_one, map};
@@ -77,7 +78,7 @@ const ROWS: &[Row] = &[
     Row {
         key: "array",
         what: "array operation, sequential",
-        ours: |_| array(Workers::try_from(1).expect("one")),
+        ours: |_| sequential(),
         peers: &[peer("NumPy", "array_numpy", None)],
     },
     Row {
@@ -142,6 +143,22 @@ fn array(workers: Workers<'static>) -> Box<dyn Job> {
     job(
         (numbers(), vec![0.0; COUNT]),
         move |(numbers, out)| array_exp(numbers, out, workers),
+        |(_, out)| out.clone(),
+    )
+}
+
+/// On one worker, of a pool of its own. It is asked for by a thread of no pool, since a worker would look for work while it waits.
+fn sequential() -> Box<dyn Job> {
+    let one = Workers::try_from(1).expect("one");
+    let pool = Box::leak(Box::new(Pool::new(one).expect("a pool")));
+    let workers = Workers::pool(pool.rayon());
+    job(
+        (numbers(), vec![0.0; COUNT]),
+        move |(numbers, out)| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| array_exp(numbers, out, workers));
+            });
+        },
         |(_, out)| out.clone(),
     )
 }

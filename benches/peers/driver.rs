@@ -14,10 +14,14 @@ use crate::rows::{Agree, Row, Who, Workload};
 
 /// For how long OpenBLAS's idle threads go on spinning after a call, and some.
 const SETTLE: Duration = Duration::from_millis(130);
-/// The library of the manifest that computes on our side.
-const BACKEND: &str = "scipy-openblas32";
-/// Rounds of each column that are not counted.
-const WARM: usize = 1;
+/// The library of the manifest that computes on our side: of the same age as the peers'.
+const BACKEND: &str = "scipy-openblas";
+
+/// So that large arrays lie on huge pages on both sides, as NumPy's do of themselves: `malloc` asks the kernel for them.
+const PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+
+/// Seconds from which on a column's first time is like any other, and counts.
+const LONG: f64 = 1.0;
 
 /// What was found about one row beside one peer.
 pub struct Line {
@@ -33,6 +37,7 @@ pub struct Line {
     pub waited: f64,
     /// How the results agree, or how they differ.
     pub agreed: Result<String, String>,
+    pub rounds: usize,
 }
 
 /// A process that does as it is told.
@@ -64,14 +69,14 @@ impl Told {
     }
 
     /// Seconds, and what else was answered.
-    fn round(&mut self, key: &str) -> (f64, Vec<u64>) {
+    fn timed(&mut self, words: &str) -> (f64, Vec<u64>) {
         std::thread::sleep(SETTLE);
-        let answer = self.ask(&format!("round {key}"));
-        let mut words = answer.split(' ');
-        let seconds = words.next().and_then(|word| word.parse().ok());
-        let rest: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
+        let answer = self.ask(words);
+        let mut numbers = answer.split(' ');
+        let seconds = numbers.next().and_then(|word| word.parse().ok());
+        let rest: Option<Vec<u64>> = numbers.map(|word| word.parse().ok()).collect();
         let both = seconds.zip(rest);
-        both.unwrap_or_else(|| panic!("{key}: {answer}"))
+        both.unwrap_or_else(|| panic!("{words}: {answer}"))
     }
 
     fn result(&mut self, key: &str, folder: &Path) -> Vec<f64> {
@@ -94,11 +99,12 @@ impl Drop for Told {
     }
 }
 
-/// Our side, on a BLAS of the kind that NumPy brings.
+/// Our side, on the BLAS that SciPy brings.
 fn ours(workload: &Workload) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     without_settings(&mut command)
         .args(["--serve", workload.name])
+        .env(PAGES.0, PAGES.1)
         .env("THREADCTL_BACKEND", manifest(BACKEND, "path"));
     // Ours starts scripts, too.
     if let Some(libraries) = std::env::var_os("THREADCTL_TEST_LIBS") {
@@ -110,14 +116,19 @@ fn ours(workload: &Workload) -> Command {
 /// A script of this folder, with all of the set-up's packages.
 pub fn python(script: &str) -> Command {
     let packages = ["python-packages", "numba-packages", "learn"];
-    let packages: Vec<String> = packages.iter().map(|it| manifest(it, "path")).collect();
+    let mut packages: Vec<String> = packages.iter().map(|it| manifest(it, "path")).collect();
+    // Above its libraries are the packages that they came with.
+    let libraries = manifest("mkl-libs", "path");
+    let package = Path::new(&libraries).parent().expect("a folder above");
+    packages.push(package.display().to_string());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(manifest("python", "path"));
     without_settings(&mut command)
         .arg(folder.join(format!("{script}.py")))
         .env("PYTHONPATH", packages.join(":"))
-        // Numba finds TBB there.
-        .env("LD_LIBRARY_PATH", manifest("mkl-libs", "path"));
+        .env(PAGES.0, PAGES.1)
+        // Numba and MKL find TBB there.
+        .env("LD_LIBRARY_PATH", libraries);
     command
 }
 
@@ -156,7 +167,7 @@ impl Pair {
         let rustc = Command::new("rustc").arg("--version").output();
         let rustc = rustc.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         format!(
-            "Ours: threadctl {}, {}, OpenBLAS {} where BLAS is called. Theirs: {}.",
+            "Ours: threadctl {}, {}, the OpenBLAS of SciPy {} where BLAS is called. Theirs: {}.",
             env!("CARGO_PKG_VERSION"),
             rustc
                 .unwrap_or_default()
@@ -198,10 +209,13 @@ fn beside(
         times: Vec::new(),
     }));
     let mut results = Vec::new();
+    let (mut firsts, mut all_long) = (Vec::new(), true);
     for column in &columns {
         let side = if column.script { &mut *them } else { &mut *us };
         side.ask(&format!("prepare {}", column.key));
-        (0..WARM).for_each(|_| drop(side.round(&column.key)));
+        let first = side.timed(&format!("once {}", column.key));
+        all_long &= first.0 >= LONG;
+        firsts.push(first);
         results.push(side.result(&column.key, scratch));
     }
     let agreed: Vec<Result<String, String>> = row
@@ -214,25 +228,35 @@ fn beside(
 
     let (mut ran, mut waited) = (0, 0);
     let count = columns.len();
-    for round in 0..rounds {
-        for turn in 0..count {
-            // Forwards, then backwards.
-            let at = if round % 2 == 0 {
-                turn
-            } else {
-                count - 1 - turn
+    let mut counted = |columns: &mut Vec<Column>, at: usize, (seconds, queue): (f64, Vec<u64>)| {
+        columns[at].times.push(seconds * 1e3);
+        if at == 0 {
+            let [more, wait] = queue[..] else {
+                panic!("{}: no times of our threads", row.key);
             };
-            let column = &mut columns[at];
+            ran += more;
+            waited += wait;
+        }
+    };
+    let mut left = rounds;
+    if all_long {
+        left -= 1;
+        for (at, first) in firsts.into_iter().enumerate() {
+            counted(&mut columns, at, first);
+        }
+    }
+    for round in 0..left {
+        for turn in 0..count {
+            // Backwards, then forwards.
+            let at = if round % 2 == 0 {
+                count - 1 - turn
+            } else {
+                turn
+            };
+            let column = &columns[at];
             let side = if column.script { &mut *them } else { &mut *us };
-            let (seconds, queue) = side.round(&column.key);
-            column.times.push(seconds * 1e3);
-            if at == 0 {
-                let [more, wait] = queue[..] else {
-                    panic!("{}: no times of our threads", row.key);
-                };
-                ran += more;
-                waited += wait;
-            }
+            let answer = side.timed(&format!("round {}", column.key));
+            counted(&mut columns, at, answer);
         }
     }
     assert!(ran > 0, "{}: our threads never ran", row.key);
@@ -250,6 +274,7 @@ fn beside(
         ),
         waited: waited as f64 / (ran + waited) as f64,
         agreed,
+        rounds,
     };
     columns[1..]
         .iter()

@@ -14,14 +14,15 @@ JOB = Path(__file__).with_name("job.py")
 
 def xargs(jobs, **variables):
     folder = tempfile.TemporaryDirectory()
-    files = [f"{folder.name}/{seed}" for seed in range(jobs)]
+    # The functions keep the folder, which goes with the last of them.
+    files = [Path(folder.name) / str(seed) for seed in range(jobs)]
     lines = "".join(f"{seed} {file}\n" for seed, file in enumerate(files))
     command = ["xargs", "-P", str(peer.WORKERS), "-L", "1", sys.executable, str(JOB)]
 
     def round():
         subprocess.run(command, input=lines, text=True, check=True, env=os.environ | variables)
 
-    return round, lambda: numpy.concatenate([numpy.fromfile(file)[2:] for file in files])
+    return round, lambda: folder and numpy.concatenate([numpy.fromfile(file)[2:] for file in files])
 
 
 @peer.row

@@ -1,6 +1,7 @@
 """Compiled loops as Numba's users write them, and the same in NumPy."""
 import math
 
+import mkl
 import numba
 import numpy
 
@@ -192,6 +193,12 @@ def product_numpy():
     return peer.keeping(lambda: a @ b)
 
 
+@peer.row
+def product_mkl():
+    a, b, out = matrix(1, SIZE, SIZE), matrix(2, SIZE, SIZE), numpy.empty((SIZE, SIZE))
+    return lambda: mkl.product(a, b, out), lambda: out
+
+
 def pairs_of(dimensions, function):
     points = matrix(1, PAIRS, dimensions)
     return peer.keeping(lambda: function(points))
@@ -242,7 +249,7 @@ def kmeans_numpy():
 def layer():
     # It is chosen at the first parallel loop.
     sum_of_squares_loop(numpy.ones(8))
-    return f" with its {numba.threading_layer()} layer"
+    return f" with its {numba.threading_layer()} layer" + mkl.version()
 
 
 if __name__ == "__main__":

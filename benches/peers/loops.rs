@@ -127,7 +127,13 @@ const ROWS: &[Row] = &[
         key: "gemm",
         what: "matrix product by BLAS",
         ours: |_| product(by_blas_of),
-        peers: &[numpy("product_numpy", Agree::OfLargest(1e-14))],
+        peers: &[
+            numpy("product_numpy", Agree::OfLargest(1e-14)),
+            Peer {
+                name: "MKL with TBB",
+                ..numpy("product_mkl", Agree::OfLargest(1e-14))
+            },
+        ],
     },
     Row {
         key: "pairs-3",

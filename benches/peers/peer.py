@@ -21,6 +21,8 @@ import time
 import numpy
 
 WORKERS = 2
+# Seconds for which a short round is repeated: see serve.rs.
+AWAKE = 0.06
 _rows = {}
 
 
@@ -54,6 +56,22 @@ def keeping(work):
     return round, lambda: kept[0]
 
 
+def _round(work):
+    """Seconds; see serve.rs."""
+    woken = time.perf_counter()
+    work()
+    first = time.perf_counter() - woken
+    if first >= AWAKE:
+        return first
+    while time.perf_counter() - woken < AWAKE:
+        work()
+    begun, times = time.perf_counter(), 0
+    while times == 0 or time.perf_counter() - begun < AWAKE:
+        work()
+        times += 1
+    return (time.perf_counter() - begun) / times
+
+
 def versions(*packages):
     """Python, NumPy with its BLAS, and the packages that the script names."""
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -74,9 +92,10 @@ def serve(*packages, more=lambda: ""):
                 jobs[key] = _rows[key]()
                 answer = "ready"
             case ["round", key]:
-                work = jobs[key][0]
+                answer = repr(_round(jobs[key][0]))
+            case ["once", key]:
                 begun = time.perf_counter()
-                work()
+                jobs[key][0]()
                 answer = repr(time.perf_counter() - begun)
             case ["result", key, file]:
                 numpy.asarray(jobs[key][1](), dtype="<f8").ravel().tofile(file)

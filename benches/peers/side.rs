@@ -1,4 +1,7 @@
-//! What our side's jobs run on: two pools of [`WORKERS`] workers, made once, as the peers keep their threads too.
+//! What our side's jobs run on: one pool of [`WORKERS`] workers, made once, as the peers keep their threads too.
+//!
+//! Invariant: jobs run on a worker of this pool, so nobody else waits for them. (A worker of another pool that waits for this one
+//! looks for work meanwhile, and stands before the cores all the time.)
 
 use threadctl::Workers;
 use threadctl::dispatch::Pool;
@@ -12,14 +15,13 @@ pub struct Side {
 }
 
 impl Side {
-    /// Makes rayon's global pool, with the calling thread as one of its workers, and the pool that `workers()` names. Whichever
-    /// is not used sleeps.
-    pub fn new() -> Side {
+    /// Makes the pool, and calls `work` on one of its workers.
+    pub fn within(work: impl FnOnce(&Side) + Send) {
         threadctl::init().expect("the library begins");
         let workers = Workers::try_from(WORKERS).expect("some workers");
-        Pool::build_global_here(workers).expect("the global pool");
         let pool = Box::leak(Box::new(Pool::new(workers).expect("a pool")));
-        Side { pool: pool.rayon() }
+        let side = Side { pool: pool.rayon() };
+        side.pool.install(|| work(&side));
     }
 
     /// For functions that take `workers`.

@@ -9,8 +9,8 @@ use crate::driver::Line;
 use crate::report::{against, between, geometric_mean, machine, rewrite, shown};
 use crate::rows::Workload;
 
-const HEAD: &str = "| what | ours, ms | beside | theirs, ms | theirs / ours | target | our run-queue wait | results |\n\
-                    | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+const HEAD: &str = "| what | ours, ms | beside | theirs, ms | theirs / ours | target | our run-queue wait | results | rounds |\n\
+                    | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 /// The most that our threads may wait for a core, of their time.
 const MOST_WAIT: f64 = 0.03;
 /// What a table says that has lines of earlier runs, as `benches/tables/merge.rs` does.
@@ -66,7 +66,7 @@ fn merged(workload: &Workload, old: &str, new: &[String], versions: &str) -> Str
     if let Some(wanted) = workload.mean.filter(|_| !ratios.is_empty()) {
         let mean = geometric_mean(ratios.iter().copied());
         text.push_str(&format!(
-            "| {MEAN} | | | | {mean:.2}{} | {wanted} | | |\n",
+            "| {MEAN} | | | | {mean:.2}{} | {wanted} | | | |\n",
             against(mean, wanted, true)
         ));
     }
@@ -95,7 +95,7 @@ fn cells(line: &Line) -> String {
     // Times of very different sizes stand in one column.
     let digits = |median: f64| if median < 10.0 { 3 } else { 1 };
     format!(
-        "| {} | {} | {} | {} | {}{missed} | {} | {:.1} %{} | {} |",
+        "| {} | {} | {} | {} | {}{missed} | {} | {:.1} %{} | {} | {} |",
         line.row.what,
         shown(line.ours, digits(line.ours.median)),
         peer.name,
@@ -108,7 +108,8 @@ fn cells(line: &Line) -> String {
         match &line.agreed {
             Ok(agreed) => agreed.clone(),
             Err(differ) => format!("**{differ}**"),
-        }
+        },
+        line.rounds,
     )
 }
 

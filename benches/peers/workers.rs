@@ -3,6 +3,8 @@
 use ndarray::{Array, Array2, Dimension, IntoDimension};
 use ndarray_linalg::{Cholesky, Diag, SolveTriangular, UPLO};
 use rustfft::num_complex::Complex64;
+use threadctl::Workers;
+use threadctl_examples::arrays::into;
 use threadctl_examples::workers::Map;
 use threadctl_examples::workers::evolution::{Search, minimise};
 use threadctl_examples::workers::fft::{fftn, ifftn};
@@ -108,15 +110,26 @@ where
     )
 }
 
-/// The negative logarithm of how likely the observations are, without its constant.
-fn unlikely(places: &[f64], observed: &[f64], parameters: &[f64]) -> f64 {
+/// The negative logarithm of how likely the observations are, without its constant. Its exponentials are an array expression, as
+/// the peer's are.
+fn unlikely(places: &[f64], observed: &[f64], parameters: &[f64], workers: Workers<'_>) -> f64 {
     let [length, size, noise] = *parameters else {
         return f64::INFINITY;
     };
-    let covariance = Array2::from_shape_fn((OBSERVED, OBSERVED), |(i, j)| {
-        let distance = (places[i] - places[j]) / length;
-        size * (-0.5 * distance * distance).exp() + if i == j { noise } else { 0.0 }
-    });
+    let distances = Array2::from_shape_fn((OBSERVED, OBSERVED), |(i, j)| places[i] - places[j]);
+    let mut covariance = Array2::zeros((OBSERVED, OBSERVED));
+    into(
+        covariance.view_mut(),
+        [distances.view()],
+        workers,
+        #[inline(always)]
+        |maths, [distance]| {
+            let distance = distance / length;
+            size * maths.exp(-0.5 * distance * distance)
+        },
+    )
+    .expect("it fits");
+    covariance.diag_mut().mapv_inplace(|it: f64| it + noise);
     let Ok(factor) = covariance.cholesky(UPLO::Lower) else {
         return f64::INFINITY;
     };
@@ -146,7 +159,7 @@ fn evolution(side: &Side) -> Box<dyn Job> {
                 ..Search::default()
             };
             let found = minimise(
-                &|parameters: &[f64]| unlikely(places, observed, parameters),
+                &|parameters: &[f64]| unlikely(places, observed, parameters, workers),
                 &[(0.1, 5.0), (0.01, 5.0), (0.001, 1.0)],
                 &search,
                 &Map::Workers(workers),

@@ -22,9 +22,11 @@ mod cores;
 mod demo;
 mod diagnose;
 mod dispatch;
+mod jobs;
 mod limits;
 mod merge;
 mod provider;
+mod scale;
 mod start;
 #[path = "../../tests/common/trees.rs"]
 mod trees;
@@ -101,6 +103,9 @@ const TABLES: &[Table] = &[
         .key(3)
         .finish(dispatch::lapack::finish),
     table("dispatch-nested-lapack", dispatch::nested_lapack::table),
+    table("share", dispatch::processes::table),
+    table("jobs-parallel", jobs::table).key(3),
+    table("scale", scale::table).key(3),
 ];
 
 /// Makes the rows of one library.
@@ -116,9 +121,17 @@ const CHILDREN: &[(&str, Rows)] = &[
     ("dispatch-lapack", dispatch::lapack::rows),
     ("dispatch-drivers", dispatch::lapack::driver_rows),
     ("dispatch-nested-lapack", dispatch::nested_lapack::rows),
+    ("jobs-parallel", jobs::rows),
+    ("scale", scale::rows),
 ];
 
 fn main() {
+    if let Ok(role) = std::env::var(dispatch::processes::ROLE) {
+        return dispatch::processes::child(&role);
+    }
+    if let Ok(role) = std::env::var(scale::pingpong::ROLE) {
+        return scale::pingpong::child(&role);
+    }
     if let Ok(key) = std::env::var(CASE) {
         if key == AVAILABLE {
             println!("{}", std::thread::available_parallelism().expect("a count"));

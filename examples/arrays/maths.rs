@@ -10,8 +10,6 @@
 use ndarray::NdFloat;
 use statrs::function::erf::erfc_inv;
 
-use crate::stream::Plain;
-
 /// What the closure of an expression computes with.
 #[derive(Debug)]
 pub struct Maths {
@@ -71,7 +69,7 @@ impl Maths {
 }
 
 /// f64 and f32.
-pub trait Number: NdFloat + Plain {
+pub trait Number: NdFloat + Default {
     /// Up to where `sin_without_branches` is right.
     const SIN_DOMAIN: Self;
     /// See [`Maths::exp`].

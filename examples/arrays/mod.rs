@@ -14,9 +14,6 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use threadctl::Workers;
 use threadctl::dispatch::{Pool, region_in};
 
-use crate::stream;
-use pieces::Place;
-
 /// Why nothing was computed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
@@ -59,20 +56,7 @@ pub fn into<T: Number, D: Dimension, const N: usize>(
     f: impl Fn(&mut Maths, [T; N]) -> T + Sync,
 ) -> Result<(), Failed> {
     fit(&out, &inputs)?;
-    let large = stream::pays::<T>(out.len());
-    let kernel = |out: &mut [T], inputs: [&[T]; N], place| {
-        if large && place == Place::Array {
-            pieces::buffered(
-                out,
-                inputs,
-                true,
-                #[inline(always)]
-                |maths: &mut Maths, _: T, inputs: [T; N]| f(maths, inputs),
-            );
-        } else {
-            pieces::into(out, inputs, &f);
-        }
-    };
+    let kernel = |out: &mut [T], inputs: [&[T]; N]| pieces::into(out, inputs, &f);
     on(workers, || pieces::all(out, inputs, false, &kernel))?;
     Ok(())
 }
@@ -98,7 +82,7 @@ pub fn in_place<T: Number, D: Dimension, const N: usize>(
     f: impl Fn(&mut Maths, T, [T; N]) -> T + Sync,
 ) -> Result<(), Failed> {
     fit(&a, &inputs)?;
-    let kernel = |a: &mut [T], inputs: [&[T]; N], _| pieces::buffered(a, inputs, false, &f);
+    let kernel = |a: &mut [T], inputs: [&[T]; N]| pieces::buffered(a, inputs, &f);
     on(workers, || pieces::all(a, inputs, true, &kernel))?;
     Ok(())
 }

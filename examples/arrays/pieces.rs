@@ -8,21 +8,11 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, s};
 use std::array::from_fn;
 
 use super::{Maths, Number};
-use crate::stream;
 
 /// Elements per task: enough that handing one out costs nothing.
 const PIECE: usize = 1 << 15;
 /// Elements per buffer.
 const BUFFER: usize = 512;
-
-/// Where the slice lies that a kernel writes to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In the output itself.
-    Array,
-    /// In a buffer, from which it is copied to the output.
-    Buffer,
-}
 
 /// Calls `kernel` on slices of `out` and of the inputs, in parallel on the current pool. What is in `out` matters to the kernel if
 /// `reads`.
@@ -32,7 +22,7 @@ pub fn all<T: Number, D: Dimension, K, const N: usize>(
     reads: bool,
     kernel: &K,
 ) where
-    K: Fn(&mut [T], [&[T]; N], Place) + Sync,
+    K: Fn(&mut [T], [&[T]; N]) + Sync,
 {
     if out.len() > PIECE {
         // Then what is contiguous stays so.
@@ -56,7 +46,7 @@ fn piece<T: Number, D: Dimension, K, const N: usize>(
     reads: bool,
     kernel: &K,
 ) where
-    K: Fn(&mut [T], [&[T]; N], Place) + Sync,
+    K: Fn(&mut [T], [&[T]; N]) + Sync,
 {
     if out.is_empty() {
         return;
@@ -64,7 +54,7 @@ fn piece<T: Number, D: Dimension, K, const N: usize>(
     if let Some(out) = out.as_slice_mut()
         && let Some(inputs) = slices(&inputs)
     {
-        return kernel(out, inputs, Place::Array);
+        return kernel(out, inputs);
     }
     // Lines along the axis in which the output's elements are nearest to each other.
     let strides = out.strides().iter().zip(out.shape()).enumerate();
@@ -84,7 +74,7 @@ fn piece<T: Number, D: Dimension, K, const N: usize>(
         if let Some(out) = out.as_slice_mut()
             && let Some(inputs) = slices(&inputs)
         {
-            kernel(out, inputs, Place::Array);
+            kernel(out, inputs);
             continue;
         }
         let mut buffers = [[T::default(); BUFFER]; N];
@@ -105,11 +95,7 @@ fn piece<T: Number, D: Dimension, K, const N: usize>(
                     .zip(&out)
                     .for_each(|(to, from)| *to = *from);
             }
-            kernel(
-                results,
-                from_fn(|input| &buffers[input][..length]),
-                Place::Buffer,
-            );
+            kernel(results, from_fn(|input| &buffers[input][..length]));
             out.iter_mut()
                 .zip(results)
                 .for_each(|(to, from)| *to = *from);
@@ -162,13 +148,13 @@ where
     }
 }
 
-/// `a = f(a, inputs)`. By way of a buffer, since a piece may have to be computed twice; if `large`, past the caches from there.
+/// `a = f(a, inputs)`. By way of a buffer, since a piece may have to be computed twice.
 #[multiversion(targets(
     "x86_64+avx512f+avx512dq+avx512vl+avx512bw",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-pub fn buffered<T: Number, F, const N: usize>(a: &mut [T], inputs: [&[T]; N], large: bool, f: F)
+pub fn buffered<T: Number, F, const N: usize>(a: &mut [T], inputs: [&[T]; N], f: &F)
 where
     F: Fn(&mut Maths, T, [T; N]) -> T,
 {
@@ -187,10 +173,6 @@ where
                 *out = one(|maths| f(maths, *a, inputs));
             }
         }
-        if large {
-            stream::copy(buffer, a);
-        } else {
-            a.copy_from_slice(buffer);
-        }
+        a.copy_from_slice(buffer);
     }
 }

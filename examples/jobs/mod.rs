@@ -10,22 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use threadctl::cores::ChildCores;
 use threadctl::{Workers, split};
-
-/// What the runtimes of a job read: as `threadctl env` prints, for programs whose loops do not call their libraries.
-const VARIABLES: &[&str] = &[
-    "THREADCTL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "JULIA_NUM_THREADS",
-];
 
 /// How a job ended.
 #[derive(Debug)]
@@ -98,9 +84,10 @@ pub fn run(
 
 fn run_one(job: &mut Command, cores: u32) -> Outcome {
     let begun = Instant::now();
-    let share = cores.to_string();
+    // As `threadctl env` prints them.
+    let variables = ChildCores::new(cores).variables();
     let status = job
-        .envs(VARIABLES.iter().map(|name| (name, &share)))
+        .envs(variables.map(|variable| (variable.name, variable.value)))
         .status();
     Outcome {
         status,

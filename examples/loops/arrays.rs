@@ -4,12 +4,9 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{Mismatch, same};
-use crate::stream::{self, Plain};
 
 /// Numbers per piece: small enough for the second-level cache, large enough that handing it out costs nothing.
 const PIECE: usize = 1 << 14;
-/// Numbers per buffer, from which they go to a large array.
-const BUFFER: usize = 512;
 /// Sums that are made side by side, so that no addition waits for the one before.
 const LANES: usize = 16;
 
@@ -26,38 +23,16 @@ pub fn zip_with<A, B, C>(
 where
     A: Copy + Sync,
     B: Copy + Sync,
-    C: Plain,
+    C: Send,
 {
     same("numbers in b", b.len(), a.len())?;
     same("numbers in out", out.len(), a.len())?;
-    let large = stream::pays::<C>(out.len());
     let pieces = out
         .par_chunks_mut(PIECE)
         .zip(a.par_chunks(PIECE))
         .zip(b.par_chunks(PIECE));
-    pieces.for_each(|((out, a), b)| {
-        if large {
-            past_the_caches(&f, a, b, out);
-        } else {
-            zip_piece(&f, a, b, out);
-        }
-    });
+    pieces.for_each(|((out, a), b)| zip_piece(&f, a, b, out));
     Ok(())
-}
-
-fn past_the_caches<A: Copy, B: Copy, C: Plain>(
-    f: &impl Fn(A, B) -> C,
-    a: &[A],
-    b: &[B],
-    out: &mut [C],
-) {
-    let mut buffer = [C::default(); BUFFER];
-    let pieces = a.chunks(BUFFER).zip(b.chunks(BUFFER));
-    for (out, (a, b)) in out.chunks_mut(BUFFER).zip(pieces) {
-        let buffer = &mut buffer[..out.len()];
-        zip_piece(f, a, b, buffer);
-        stream::copy(buffer, out);
-    }
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]

@@ -39,7 +39,7 @@ macro_rules! functions {
                 // Not reached: who gives the address out has it chosen before each call.
                 std::process::abort();
             };
-            carried.run(|address| {
+            let call = |address| {
                 // SAFETY: the routine of a row with so many arguments.
                 let routine = unsafe {
                     std::mem::transmute::<
@@ -49,7 +49,10 @@ macro_rules! functions {
                 };
                 // SAFETY: what it was called with.
                 unsafe { routine($($argument),*) }
-            });
+            };
+            let words = [$($argument.addr()),*];
+            // SAFETY: those of the routine's arguments.
+            unsafe { carried.run(|place| words.get(place).copied(), call) };
         }
     )*};
     (@type $argument:ident) => { *mut c_void };
@@ -58,12 +61,15 @@ macro_rules! functions {
 functions! {
     with_9: a b c d e f g h i;
     with_10: a b c d e f g h i j;
+    with_11: a b c d e f g h i j k;
     with_12: a b c d e f g h i j k l;
     with_13: a b c d e f g h i j k l m;
     with_14: a b c d e f g h i j k l m n;
     with_15: a b c d e f g h i j k l m n o;
     with_16: a b c d e f g h i j k l m n o p;
+    with_17: a b c d e f g h i j k l m n o p q;
     with_18: a b c d e f g h i j k l m n o p q r;
+    with_19: a b c d e f g h i j k l m n o p q r s;
     with_23: a b c d e f g h i j k l m n o p q r s t u v w;
     with_24: a b c d e f g h i j k l m n o p q r s t u v w x;
     with_26: a b c d e f g h i j k l m n o p q r s t u v w x y z;
@@ -89,18 +95,32 @@ const ALL: &[&str] = &["s", "d", "c", "z"];
 static ROWS: &[Row] = rows! {
     REAL "*gesdd_" with_15;
     COMPLEX "*gesdd_" with_16;
+    REAL "*gesvd_" with_16;
+    COMPLEX "*gesvd_" with_17;
+    REAL "*geev_" with_16;
+    COMPLEX "*geev_" with_16;
+    REAL "*geevx_" with_27;
+    COMPLEX "*geevx_" with_26;
+    ALL "*gees_" with_17;
+    ALL "*ggev_" with_19;
+    REAL "*syev_" with_11;
+    COMPLEX "*heev_" with_12;
     REAL "*syevd_" with_13;
     COMPLEX "*heevd_" with_15;
     REAL "*syevr_" with_24;
     COMPLEX "*heevr_" with_26;
     REAL "*syevx_" with_23;
     COMPLEX "*heevx_" with_24;
+    REAL "*sygv_" with_14;
+    COMPLEX "*hegv_" with_15;
     REAL "*sygvd_" with_16;
     COMPLEX "*hegvd_" with_18;
     REAL "*sygvx_" with_26;
     COMPLEX "*hegvx_" with_27;
     REAL "*gelsd_" with_14;
     COMPLEX "*gelsd_" with_15;
+    REAL "*gelss_" with_13;
+    COMPLEX "*gelss_" with_14;
     REAL "*gelsy_" with_13;
     COMPLEX "*gelsy_" with_14;
     REAL "*geqp3_" with_9;

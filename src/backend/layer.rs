@@ -2,15 +2,16 @@
 //!
 //! Invariant: all three were found out by what the library does, before it is used for anything else.
 
-use super::covered;
+use super::{covered, errors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{ConcurrentCallers, Integers, runtimes};
-use crate::sys::blas::{Naming, complex_return_by_place, wide_integers, wide_lapack};
-use crate::sys::buffers::lock_buffers;
+use crate::sys::buffers::{Need, guard_buffers};
+use crate::sys::gate::watch_forks;
 use crate::sys::library::Library;
+use crate::sys::locks::guard_locks;
+use crate::sys::naming::{Naming, complex_return_by_place, wide_integers, wide_lapack};
 use crate::sys::objects::{self, LoadedObject};
 use crate::sys::rebind::rebind;
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -53,6 +54,7 @@ impl Layer {
     /// # Safety
     /// The library's initialisers may run in this process, and what it calls `dgemm_` and the like are these routines.
     pub(super) unsafe fn open(path: &Path) -> Result<Self> {
+        watch_forks();
         // SAFETY: our caller's promise.
         let library = unsafe { Library::load(path, true) }.map_err(|why| {
             Error::new(
@@ -179,11 +181,15 @@ impl Layer {
         if !self.has_lapack(&own) {
             return 0;
         }
-        let targets: HashMap<String, usize> = covered::inner(self.wide)
+        let names: Vec<(String, usize)> = covered::inner(self.wide)
             .map(|(name, function)| (self.naming.of_reference(&name), function as usize))
             .collect();
+        let targets: Vec<(&str, usize)> = names
+            .iter()
+            .map(|(name, function)| (name.as_str(), *function))
+            .collect();
         // SAFETY: libraries stay loaded for good; the functions are routines of these names, with integers of this width.
-        match unsafe { rebind(&own, &|name| targets.get(name).copied()) } {
+        match unsafe { rebind(&own, &targets) } {
             Ok(count) => count,
             Err(error) => {
                 tracing::warn!(library = %self.path.display(), %error, "its own calls cannot be bound to dispatch");
@@ -192,8 +198,8 @@ impl Layer {
         }
     }
 
-    /// Sees to it that several threads may be in the library at once. An OpenBLAS without threads does not bear that as it is:
-    /// calls through dispatch take turns, but those of other routines jump straight into it.
+    /// Sees to it that several threads may be in the library at once, and that one may fork meanwhile. An OpenBLAS without threads does
+    /// not bear the first as it is: calls through dispatch take turns, but those of other routines jump straight into it.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] where that cannot be brought about: its results would be wrong now and then.
@@ -202,15 +208,17 @@ impl Layer {
             .library
             .symbol("blas_memory_alloc")
             .and_then(|address| objects::origin(address.as_ptr() as usize))
-            .and_then(|owner| owner.name.canonicalize().ok());
+            .and_then(|owner| owner.file());
         let own = self.path.canonicalize().ok();
         let is_unsafe = runtimes().iter().any(|runtime| {
             let file = Some(runtime.filepath());
             runtime.concurrent_callers() == ConcurrentCallers::Unsafe
                 && (file == takes_buffers_from.as_deref() || file == own.as_deref())
         });
+        let need = if is_unsafe { Need::Lock } else { Need::NoFork };
         // SAFETY: libraries of backends stay loaded for good, and the one that it is of is an OpenBLAS.
-        if is_unsafe && !unsafe { lock_buffers(&self.library) } {
+        let guarded = takes_buffers_from.is_some() && unsafe { guard_buffers(&self.library, need) };
+        if is_unsafe && !guarded {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
@@ -221,7 +229,31 @@ impl Layer {
                 ),
             ));
         }
+        if !guarded {
+            self.guard_locks();
+        }
         Ok(())
+    }
+
+    /// Has forks wait for the locks of the library, and of the one that its routines are in where that is another one.
+    fn guard_locks(&self) {
+        let own = self.library.handle().and_then(objects::of_handle);
+        let routine = self.library.symbol(&self.naming.fortran("dgemm"));
+        let owner = routine.and_then(|it| objects::origin(it.as_ptr() as usize));
+        let another = owner.filter(|owner| own.as_ref().is_none_or(|own| own.base != owner.base));
+        for object in own.into_iter().chain(another) {
+            // SAFETY: libraries of backends stay loaded for good.
+            let seen = unsafe { guard_locks(&object) };
+            tracing::debug!(library = %object.name.display(), seen, "forks wait for its locks");
+        }
+    }
+
+    /// Sees to it that a program's own handler of wrong arguments may leave the library's routines as it likes.
+    pub(super) fn lead_errors(&self) {
+        if let Some(own) = self.library.handle().and_then(objects::of_handle) {
+            // SAFETY: libraries of backends stay loaded for good.
+            unsafe { errors::lead(&own) };
+        }
     }
 
     /// Where a routine is that the reference libraries call `name`.

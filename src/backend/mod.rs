@@ -21,6 +21,8 @@ mod available;
 mod carried;
 mod choice;
 mod covered;
+mod drivers;
+mod errors;
 mod layer;
 mod own;
 mod registers;
@@ -107,6 +109,7 @@ impl Backend {
                 computes = Some(name.to_owned());
             }
             layer.make_safe()?;
+            layer.lead_errors();
             layers.push(layer);
         }
         let computes = computes.ok_or_else(|| {

@@ -14,10 +14,10 @@ use super::supply::Carried;
 use super::{Backend, Inner, carried, covered};
 use crate::dispatch::Blas;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::blas::{Naming, wide_integers};
 use crate::sys::caller::{Definition, beyond, definitions};
 use crate::sys::fork::Turn;
 use crate::sys::library::Library;
+use crate::sys::naming::{Naming, wide_integers};
 use crate::sys::objects::{self, LoadedObject};
 use crate::sys::privilege;
 use std::cell::Cell;
@@ -100,7 +100,7 @@ impl Own {
             }
             let (address, counted) = carried::entry(&reference)?;
             let watch = backend.0.watch.as_ref()?;
-            let by = By::Carried(Carried::new(backend, watch, own, Some(counted)));
+            let by = By::Carried(Carried::of(backend, watch, own, &reference, Some(counted)));
             Some(Own { address, by })
         });
         Ok(found.unwrap_or(Own {
@@ -274,6 +274,7 @@ fn open(object: &LoadedObject, naming: Naming) -> Result<Backend> {
         // Calls through dispatch take turns all the same; of the others the program has always had what it has.
         tracing::warn!(library = %object.name.display(), %why, "routines that dispatch does not cover are left as they are");
     }
+    layer.lead_errors();
     let inner = Inner {
         choice: Choice(vec![Part::File(object.name.clone())]),
         layers: vec![layer],

@@ -4,13 +4,17 @@
 //! resolver, which asks [`fill`] at the first call. Not for programs.
 
 use super::active::{active, current, generation};
+use super::drivers::Measure;
 pub use super::own::{Own, own_symbols};
 use super::{Backend, covered};
+use crate::dispatch::VectorRoutine;
 use crate::dispatch::forward::Watch;
+use crate::dispatch::history::{History, Size};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The slots of one face.
@@ -74,7 +78,8 @@ pub fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()
 
 /// Fills a slot as [`fill`] does, for a face that can carry calls: where those of `name` must not simply jump, since the
 /// backend's own threads have to be watched meanwhile, `carried` is what the slot gets, and `carry` is set before to what
-/// the code at `carried` is to run.
+/// the code at `carried` is to run. With `unless_short` the slot gets the code that is second there, where it may: it leads calls on at
+/// most [`SHORT`] elements on to the routine itself, which is put in the place before it, and all others to `carried`.
 ///
 /// # Errors
 /// As for [`fill`].
@@ -85,73 +90,145 @@ pub fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()
 /// static SLOT: [AtomicPtr<()>; 1] = [AtomicPtr::new(std::ptr::null_mut())];
 /// let slots = Slots { slots: &SLOT, empty: std::ptr::null_mut() };
 /// let carry = AtomicPtr::new(std::ptr::null_mut());
-/// assert!(fill_or_carry(slots, 0, "no_such_routine_", false, &carry, std::ptr::null_mut()).is_err());
+/// assert!(fill_or_carry(slots, 0, "no_such_routine_", false, (&carry, std::ptr::null_mut()), None).is_err());
 /// ```
 pub fn fill_or_carry(
     slots: Slots,
     slot: usize,
     name: &str,
     wide: bool,
-    carry: &AtomicPtr<Carried>,
-    carried: *mut (),
+    (carry, carried): (&AtomicPtr<Carried>, *mut ()),
+    unless_short: Option<(&AtomicPtr<()>, *mut ())>,
 ) -> Result<*mut ()> {
     filled(slots, slot, name, wide, |backend, address| {
         let (Some(watch), false) = (&backend.0.watch, has_no_threads(name)) else {
             return address;
         };
-        // For good, as the backend; there are as many as routines are found, once more after each switch.
-        let new = Carried::new(backend, watch, address, None);
-        carry.store(ptr::from_ref(new).cast_mut(), Ordering::SeqCst);
-        carried
+        let routine = Carried::of(backend, watch, address, name, None);
+        carry.store(ptr::from_ref(routine).cast_mut(), Ordering::SeqCst);
+        match unless_short.filter(|_| backend.blas().tiny_is_free()) {
+            Some((own, code)) => {
+                own.store(address, Ordering::SeqCst);
+                code
+            }
+            None => carried,
+        }
     })
 }
 
+/// Vectors of at most so many elements no library computes with threads of its own, unless even tiny calls have to be watched.
+///
+/// ```
+/// assert!(threadctl::backend::supply::SHORT > 0);
+/// ```
+pub const SHORT: i32 = VectorRoutine::SHORT as i32;
+
 /// A routine of a backend whose own threads have to be watched while it runs.
-#[derive(Debug)]
 pub struct Carried {
     backend: Backend,
     watch: &'static Watch,
     address: *mut (),
-    /// What the last call took; see [`Blas::forwarded`](crate::dispatch::Blas).
-    work: AtomicU64,
+    measure: Option<(Measure, bool)>,
+    history: History,
     /// What its calls are counted as, if they are.
     counted: Option<[&'static str; 2]>,
+    next: *mut Carried,
 }
 
-// SAFETY: the address of code; the rest is shared by all threads.
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carried")
+            .field("backend", &self.backend)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The last one that was made, as it is in all of them: read without a lock, in forked children too.
+static KEPT: AtomicPtr<Carried> = AtomicPtr::new(ptr::null_mut());
+
+// SAFETY: the address of code, and of another one that is never freed and does not change; the rest is shared by all threads.
 unsafe impl Sync for Carried {}
 
 impl Carried {
-    /// One for good.
-    pub(super) fn new(
+    /// The one of this routine of the backend: it is made once and kept for good.
+    pub(super) fn of(
         backend: Backend,
         watch: &'static Watch,
         address: *mut (),
+        name: &str,
         counted: Option<[&'static str; 2]>,
     ) -> &'static Self {
-        Box::leak(Box::new(Carried {
-            backend,
-            watch,
-            address,
-            work: AtomicU64::new(0),
-            counted,
-        }))
+        let mut first = KEPT.load(Ordering::Acquire);
+        let mut new: Option<Box<Carried>> = None;
+        loop {
+            let mut at = first;
+            // SAFETY: null, or a box that is never freed, published after it was made.
+            while let Some(known) = unsafe { at.as_ref() } {
+                if known.backend.is(backend) && known.address == address && known.counted == counted
+                {
+                    return known;
+                }
+                at = known.next;
+            }
+            let mut added = new.take().unwrap_or_else(|| {
+                let routine = name.strip_prefix("LAPACKE_").unwrap_or(name);
+                let complex = routine.starts_with(['c', 'z']);
+                Box::new(Carried {
+                    backend,
+                    watch,
+                    address,
+                    measure: Measure::of(name).map(|measure| (measure, complex)),
+                    history: History::new(),
+                    counted,
+                    next: ptr::null_mut(),
+                })
+            });
+            added.next = first;
+            let added = Box::into_raw(added);
+            match KEPT.compare_exchange(first, added, Ordering::AcqRel, Ordering::Acquire) {
+                // SAFETY: made above, and never freed.
+                Ok(_) => return unsafe { &*added },
+                Err(now) => {
+                    // Somebody added one, maybe this one.
+                    first = now;
+                    // SAFETY: made above, and nobody else has it.
+                    new = Some(unsafe { Box::from_raw(added) });
+                }
+            }
+        }
     }
 
-    /// Has `call` call the routine, which is at the address that it is given, once and on this thread.
+    /// Has `call` call the routine, which is at the address that it is given, once and on this thread. `argument` gives the word
+    /// that was passed for the argument of that number, from 0, if that can be known.
+    ///
+    /// # Safety
+    /// The words are those of a call of this routine.
     ///
     /// ```
-    /// let run = |carried: &threadctl::backend::supply::Carried| carried.run(|address| assert!(!address.is_null()));
+    /// // SAFETY: no words.
+    /// let run = |carried: &'static threadctl::backend::supply::Carried| unsafe {
+    ///     carried.run(|_| None, |address| assert!(!address.is_null()));
+    /// };
     /// # let _ = run;
     /// ```
-    pub fn run(&self, call: impl FnOnce(*mut ())) {
+    pub unsafe fn run(
+        &'static self,
+        argument: impl Fn(usize) -> Option<usize>,
+        call: impl FnOnce(*mut ()),
+    ) {
         let address = self.address;
         if let Some([pattern, letter]) = self.counted {
             covered::count::count(pattern, letter);
         }
+        let size = match self.measure {
+            // SAFETY: our caller's promise.
+            Some((measure, complex)) => unsafe { measure.size(complex, argument) },
+            None => Size::Unknown,
+        };
         self.backend
             .blas()
-            .forwarded(self.watch, &self.work, || call(address));
+            .forwarded(self.watch, &self.history, size, || call(address));
     }
 }
 
@@ -217,7 +294,10 @@ pub(super) fn empty_slots() {
     let faces = FACES.lock().unwrap_or_else(PoisonError::into_inner);
     for face in &*faces {
         for slot in face.slots {
-            slot.store(face.empty, Ordering::SeqCst);
+            // Most are empty. Who fills one that was looks at the generation afterwards.
+            if slot.load(Ordering::SeqCst) != face.empty {
+                slot.store(face.empty, Ordering::SeqCst);
+            }
         }
     }
 }

@@ -26,5 +26,8 @@ pub use tuning::TuningFile;
 
 pub(crate) use notice::notice;
 pub(crate) use read::backend_of_process as backend;
+pub(crate) use read::jobserver_of_process as jobserver;
 pub(crate) use read::num_threads_of_process as num_threads;
+pub(crate) use read::pin_of_process as pin;
+pub(crate) use table::JOBSERVER;
 pub(crate) use tuning::of_process as tuning_file;

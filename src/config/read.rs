@@ -3,9 +3,10 @@
 //! Invariant: a value is taken whole or not at all, and a wrong one leaves the others as they are.
 
 use super::file::{self, Refused, Trust};
-use super::table::{BACKEND, LIMITS, TUNING, VARIABLES, Variable};
+use super::table::{BACKEND, JOBSERVER, LIMITS, PIN, TUNING, VARIABLES, Variable};
 use super::tuning::TuningFile;
 use crate::backend::{self, Choice};
+use crate::budget;
 use crate::cores::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, nearest};
@@ -33,6 +34,10 @@ pub struct Settings {
     pub tuning: TuningFile,
     /// `THREADCTL_BACKEND`: the library behind the BLAS and LAPACK symbols of the provider.
     pub backend: Option<Choice>,
+    /// `THREADCTL_JOBSERVER`: the budget of cores to be in.
+    pub jobserver: budget::Choice,
+    /// `THREADCTL_PIN`: whether workers of pools are bound to cores.
+    pub pin: bool,
     /// `THREADCTL_LOG`; `None` is off.
     pub log: Option<Level>,
 }
@@ -144,6 +149,16 @@ pub(crate) fn num_threads_of_process() -> Result<Option<Workers<'static>>> {
 /// What `THREADCTL_BACKEND` says now.
 pub(crate) fn backend_of_process() -> Result<Option<Choice>> {
     one(BACKEND).map(|settings| settings.backend)
+}
+
+/// What `THREADCTL_JOBSERVER` says now.
+pub(crate) fn jobserver_of_process() -> Result<budget::Choice> {
+    one(JOBSERVER).map(|settings| settings.jobserver)
+}
+
+/// What `THREADCTL_PIN` says now; a wrong value is reported elsewhere, and binds nobody.
+pub(crate) fn pin_of_process() -> bool {
+    one(PIN).is_ok_and(|settings| settings.pin)
 }
 
 /// What one variable says now.
@@ -292,6 +307,24 @@ pub(super) fn backend(text: &str, context: &Context, settings: &mut Settings) ->
     let choice: Option<Choice> = text.parse().ok();
     settings.backend =
         choice.filter(|choice| !choice.names_files() || file::allowed(BACKEND, text, context));
+    Ok(())
+}
+
+pub(super) fn jobserver(text: &str, context: &Context, settings: &mut Settings) -> Read<()> {
+    if !text.contains([',', ':']) {
+        settings.jobserver =
+            word(text, &[("off", ()), ("no", ())]).map(|()| budget::Choice::Off)?;
+        return Ok(());
+    }
+    let auth: budget::Auth = text.parse().map_err(|why| Wrong { why, near: None })?;
+    if file::allowed(JOBSERVER, text, context) {
+        settings.jobserver = budget::Choice::At(auth);
+    }
+    Ok(())
+}
+
+pub(super) fn pin(text: &str, _: &Context, settings: &mut Settings) -> Read<()> {
+    settings.pin = word(text, &[("on", true), ("off", false)])?;
     Ok(())
 }
 

@@ -70,6 +70,21 @@ pub static VARIABLES: &[Variable] = &[
         read: read::backend,
     },
     Variable {
+        name: JOBSERVER,
+        grammar: crate::budget::GRAMMAR,
+        example: "off",
+        meaning: "the budget of cores that the process shares with others, in place of the one that make or cargo offer; or \
+                  that it shall be in none",
+        read: read::jobserver,
+    },
+    Variable {
+        name: PIN,
+        grammar: "on or off",
+        example: "on",
+        meaning: "whether each worker of rayon's pools that threadctl makes is bound to a core of its own",
+        read: read::pin,
+    },
+    Variable {
         name: LOG,
         grammar: "off, error, warn, info, debug or trace",
         example: "debug",
@@ -83,6 +98,8 @@ pub(crate) const NUM_THREADS: &str = "THREADCTL_NUM_THREADS";
 pub(super) const LIMITS: &str = "THREADCTL_LIMITS";
 pub(super) const SCOPE: &str = "THREADCTL_SCOPE";
 pub(super) const BACKEND: &str = "THREADCTL_BACKEND";
+pub(crate) const JOBSERVER: &str = "THREADCTL_JOBSERVER";
+pub(super) const PIN: &str = "THREADCTL_PIN";
 pub(super) const LOG: &str = "THREADCTL_LOG";
 
 impl fmt::Debug for Variable {

@@ -35,6 +35,7 @@ fn each_value_is_taken() {
         ("THREADCTL_LIMITS", "blas=1, openmp=4,/opt/lib.so=2"),
         ("THREADCTL_SCOPE", "Thread"),
         ("THREADCTL_LOG", "DEBUG"),
+        ("THREADCTL_PIN", "On"),
         ("THREADCTL_TUNING", "/etc/tuning"),
         ("THREADCTL_BACKEND", "blis:/opt/liblapack.so.3"),
     ]);
@@ -44,8 +45,35 @@ fn each_value_is_taken() {
     assert_eq!(settings.limits, Some(limits.path("/opt/lib.so", 2)));
     assert_eq!(settings.scope, Scope::Thread);
     assert_eq!(settings.log, Some(Level::DEBUG));
+    assert!(settings.pin);
     assert_eq!(settings.tuning, TuningFile::At("/etc/tuning".into()));
     assert_eq!(settings.backend, "blis:/opt/liblapack.so.3".parse().ok());
+}
+
+#[test]
+fn a_budget_is_chosen_or_refused_and_never_named_for_programs_with_more_rights() {
+    use crate::budget::{Auth, Choice};
+    let chosen = |value: &str| {
+        let (settings, errors) = read(&[("THREADCTL_JOBSERVER", value)]);
+        assert_eq!(errors, [""; 0], "{value}");
+        settings.jobserver
+    };
+    assert_eq!(chosen("Off"), Choice::Off);
+    assert_eq!(chosen("no"), Choice::Off);
+    assert_eq!(chosen("5,6"), Choice::At(Auth::Pipe { read: 5, write: 6 }));
+    assert_eq!(
+        chosen("fifo:/run/f"),
+        Choice::At(Auth::Fifo("/run/f".into()))
+    );
+    for wrong in ["nope", "fifo:f", "1,x"] {
+        let (settings, errors) = read(&[("THREADCTL_JOBSERVER", wrong)]);
+        assert_eq!(settings, Settings::default());
+        assert!(errors[0].contains("off or no; fifo:PATH"), "{errors:?}");
+    }
+    for named in ["5,6", "fifo:/run/f", "share:/run/s"] {
+        let (settings, errors) = read_with(Trust::Names, &[("THREADCTL_JOBSERVER", named)]);
+        assert_eq!((settings, errors), (Settings::default(), vec![]));
+    }
 }
 
 #[test]
@@ -89,6 +117,8 @@ fn a_wrong_value_names_variable_value_grammar_and_the_nearest_spelling() {
         ("THREADCTL_LOG", "debgu", Some("debug")),
         ("THREADCTL_LOG", "warning", Some("warn")),
         ("THREADCTL_LOG", "2", None),
+        ("THREADCTL_PIN", "onn", Some("on")),
+        ("THREADCTL_PIN", "1", None),
         ("THREADCTL_TUNING", "of", Some("off")),
         ("THREADCTL_TUNING", "tuning", None),
         ("THREADCTL_TUNING", "./off", None),

@@ -1,23 +1,34 @@
 //! The answer that is given out again for a while. Why per thread, and why by time: see the module's page.
 //!
-//! Invariant: an answer is at most [`FRESH`] old, plus a tick of the coarse clock.
+//! Invariants: an answer is at most [`FRESH`] old, plus a tick of the coarse clock; a thread gets another one's only if all
+//! that is a thread's own in it, its affinity and its control groups, is the same.
 
-use super::{Cores, System};
+use super::{Cores, System, pinning};
+use rustix::thread::{CpuSet, sched_getaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
+use std::fs;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How long an answer is given out again, in nanoseconds.
 const FRESH: i64 = 100_000_000;
 
+/// An answer, and when it was asked for.
+type Answer = (i64, Cores);
+
+/// The latest of all threads', and for whom it holds.
+static LATEST: Mutex<Option<(Asker, Answer)>> = Mutex::new(None);
+
 thread_local! {
-    static LAST: RefCell<Option<(i64, Cores)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<Answer>> = const { RefCell::new(None) };
 }
 
 /// How many cores this process and this thread may use, and why.
 ///
-/// Asks the system at most every 100 ms per thread; a call in between costs some tens of nanoseconds. For an answer that
-/// is always fresh: [`System::this().cores()`](System::cores). May be called from any thread; nothing is shared.
+/// Asks the system at most every 100 ms per thread; a call in between costs some tens of nanoseconds. A thread whose answer is
+/// older takes another one's that is not, if the two have the same affinity and control groups. For an answer that
+/// is always fresh: [`System::this().cores()`](System::cores). May be called from any thread, and waits for none.
 ///
 /// ```
 /// let cores = threadctl::cores();
@@ -32,11 +43,11 @@ pub fn cores() -> Cores {
             Some((asked, cores)) if now.wrapping_sub(*asked) < FRESH => Some(cores.clone()),
             _ => {
                 crate::config::notice();
-                let cores = System::this().cores();
+                let (asked, cores) = latest(now);
                 if last.as_ref().is_none_or(|(_, before)| *before != cores) {
                     tell(&cores);
                 }
-                *last = Some((now, cores.clone()));
+                *last = Some((asked, cores.clone()));
                 Some(cores)
             }
         }
@@ -45,6 +56,47 @@ pub fn cores() -> Cores {
     .ok()
     .flatten()
     .unwrap_or_else(|| System::this().cores())
+}
+
+/// What differs between threads that ask at the same time.
+#[derive(PartialEq)]
+struct Asker {
+    affinity: CpuSet,
+    groups: Vec<u8>,
+}
+
+impl Asker {
+    /// The calling thread; `None` where it cannot be compared with others.
+    fn this() -> Option<Self> {
+        // What was bound by this library counts the cores from before.
+        if pinning::is_bound() {
+            return None;
+        }
+        Some(Asker {
+            affinity: sched_getaffinity(None).ok()?,
+            // None of them where there are no groups.
+            groups: fs::read("/proc/thread-self/cgroup").unwrap_or_default(),
+        })
+    }
+}
+
+/// The answer of whoever asked last, if it is fresh and is ours too, else one of our own. Where many threads call now and then,
+/// each would find its own too old every time, and a question takes a millisecond of reading files.
+fn latest(now: i64) -> Answer {
+    let asker = Asker::this();
+    // Not waited for: whoever has it may be gone, in a forked child.
+    if let Ok(latest) = LATEST.try_lock()
+        && let (Some((theirs, answer)), Some(asker)) = (&*latest, &asker)
+        && now.wrapping_sub(answer.0) < FRESH
+        && theirs == asker
+    {
+        return answer.clone();
+    }
+    let answer = (now, System::this().cores());
+    if let (Some(asker), Ok(mut latest)) = (asker, LATEST.try_lock()) {
+        *latest = Some((asker, answer.clone()));
+    }
+    answer
 }
 
 /// Logs an answer that is new to this thread, and what is wrong with the environment once in the process.

@@ -7,7 +7,8 @@ use super::cpus::CpuSet;
 use super::launcher::{self, Launched};
 use super::system::System;
 use super::workers::{GRAMMAR, Workers};
-use super::{Constraint, Cores, Inner, Kind, cgroup, topology, variables};
+use super::{Constraint, Cores, Inner, Kind, cgroup, pinning, ranks, topology, variables};
+use crate::budget;
 use std::sync::Arc;
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
@@ -23,18 +24,34 @@ pub(super) fn collect(system: &System, process: &str) -> Cores {
     let (topology, untold) = topology::of(system, &allowed);
     notes.extend(untold);
 
-    let launched = launcher::find(system);
+    let mut launched = launcher::find(system);
+    // Of other processes and machines nothing is known of that.
+    let budget = if system.is_this() && process == "self" {
+        budget::status()
+    } else {
+        budget::Status::default()
+    };
     let own = own_variable(system, &mut problems);
     let machine = least(&constraints);
     let overridden = own.as_ref().is_some_and(Own::overrides);
     constraints.push(physical(&topology, overridden));
-    let sharers = sharers(system, process, &allowed, &launched, &mut notes);
+    let sharers = if budget.source == Some(ranks::SOURCE) {
+        // Nor among its tasks: a rank may use what another one lends.
+        launched.task = None;
+        notes.push(
+            "the node is not divided among its ranks: they share a budget, whose tokens say who computes".to_owned(),
+        );
+        1
+    } else {
+        sharers(system, process, &allowed, &launched, &mut notes)
+    };
 
     // What the process may use with every sibling counted, beside the width for compute-bound work.
     let logical = narrow(
         machine.min(topology.logical),
         &launched,
         sharers,
+        &budget,
         own.as_ref(),
     )
     .0;
@@ -43,7 +60,7 @@ pub(super) fn collect(system: &System, process: &str) -> Cores {
     } else {
         machine.min(topology.physical)
     };
-    let (count, made) = narrow(width, &launched, sharers, own.as_ref());
+    let (count, made) = narrow(width, &launched, sharers, &budget, own.as_ref());
     constraints.extend(made);
 
     let (hints, wrong) = variables::find(system);
@@ -61,7 +78,9 @@ pub(super) fn collect(system: &System, process: &str) -> Cores {
     }));
     problems.extend(wrong);
     notes.extend(launched.notes);
+    notes.extend(told(&budget));
     problems.extend(launched.problems);
+    problems.extend(budget.problems);
     let binding = constraints
         .iter()
         .position(|known| known.in_force && known.runtime.is_none() && known.limit <= count)
@@ -77,6 +96,18 @@ pub(super) fn collect(system: &System, process: &str) -> Cores {
             problems,
         }),
     }
+}
+
+/// The budget, in words.
+fn told(budget: &budget::Status) -> Option<String> {
+    let source = budget.source?;
+    Some(match &budget.auth {
+        None => format!("{source}: no budget is shared with other processes"),
+        Some(auth) => format!(
+            "{source}: in the budget {auth}; cores beyond the first are used as its tokens allow ({} now, {} at most so far)",
+            budget.held, budget.peak
+        ),
+    })
 }
 
 fn least(constraints: &[Constraint]) -> u32 {
@@ -147,8 +178,11 @@ fn allowed(
         }
     }
     let file = "/proc/thread-self/status";
-    // A recorded tree may have none; then there is no calling thread to speak of.
+    // A recorded tree may have none; then there is no calling thread to speak of. What this library has bound the thread to
+    // is a part of the cores, not their number.
+    let is_bound = system.is_this() && pinning::is_bound();
     if process == "self"
+        && !is_bound
         && let Ok(cpus) = affinity(file)
         && of_process.as_ref() != Ok(&cpus)
     {
@@ -321,6 +355,7 @@ fn narrow(
     width: u32,
     launched: &Launched,
     sharers: u32,
+    budget: &budget::Status,
     own: Option<&Own>,
 ) -> (u32, Vec<Constraint>) {
     let mut made = Vec::new();
@@ -367,6 +402,19 @@ fn narrow(
                 }
                 _ => format!("{}: the CPUs of this task", task.launcher),
             },
+        ));
+    }
+    if let Some(cores) = budget.cores {
+        count = count.min(cores);
+        let (source, by) = match budget.source {
+            Some(ranks::SOURCE) => (ranks::SOURCE, ranks::SOURCE),
+            _ => ("THREADCTL_JOBSERVER", "threadctl share"),
+        };
+        made.push(Constraint::new(
+            Kind::Budget,
+            cores,
+            source,
+            format!("{by}: the cores that all processes of the budget have together"),
         ));
     }
     if let Some(own) = own {

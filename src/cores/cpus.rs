@@ -112,15 +112,33 @@ impl std::str::FromStr for CpuSet {
                 }
             }
         }
-        ranges.sort_unstable();
-        let mut joined: Vec<(u32, u32)> = Vec::new();
-        for (first, last) in ranges {
-            match joined.last_mut() {
-                Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
-                _ => joined.push((first, last)),
-            }
+        Ok(joined(ranges))
+    }
+}
+
+/// The set of these ranges, in any order and overlapping as they may.
+fn joined(mut ranges: Vec<(u32, u32)>) -> CpuSet {
+    ranges.sort_unstable();
+    let mut joined: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
+            _ => joined.push((first, last)),
         }
-        Ok(CpuSet { ranges: joined })
+    }
+    CpuSet { ranges: joined }
+}
+
+/// Numbers of 65536 or more, which no kernel has, are left out.
+///
+/// ```
+/// use threadctl::cores::CpuSet;
+/// assert_eq!(CpuSet::from_iter([3, 1, 2, 9]).to_string(), "1-3,9");
+/// ```
+impl FromIterator<u32> for CpuSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(cpus: I) -> Self {
+        let known = cpus.into_iter().filter(|cpu| *cpu < MOST);
+        joined(known.map(|cpu| (cpu, cpu)).collect())
     }
 }
 

@@ -14,13 +14,16 @@
 //!
 //! Where the files are: `system` (the only one that reads), a parser each in `cpus`, `cgroup`, `topology`, `launcher`
 //! and `variables`, and `collect`, which puts them together. All of them work on recorded trees of other machines:
-//! [`System::recorded`]. `workers` is how many are wanted, `split` shares cores out.
+//! [`System::recorded`]. `workers` is how many are wanted, `split` shares cores out, `child` is what a process is told of its
+//! share, `places` which cores there are, by NUMA node, `pinning` which worker gets which.
 //!
 //! # What a query costs
 //! Each thread keeps its last answer and gives it out for 100 ms by the coarse clock, some tens of nanoseconds; then
 //! everything is read again. There is no cheap sign that a quota was changed (a cgroup tells nobody), and asking for
 //! the files' times would cost as much as reading them; so a change is seen within 100 ms, and a thread that asks all
-//! the time spends less than 1 % of it here. A thread keeps its own answer since its own affinity is part of it.
+//! the time spends less than 1 % of it here. A thread keeps its own answer since its own affinity is part of it. When that is
+//! too old, it takes the latest of the other threads' whose affinity and control groups are its own, which costs some ten
+//! microseconds: fifty threads that take turns on two cores would find theirs too old at each call.
 //!
 //! # Known limitations
 //! A parent group that a container cannot see (above the root of its cgroup namespace) cannot be counted. The
@@ -28,9 +31,13 @@
 
 mod cached;
 mod cgroup;
+mod child;
 mod collect;
 mod cpus;
 mod launcher;
+pub(crate) mod pinning;
+mod places;
+pub(crate) mod ranks;
 pub mod split;
 mod system;
 #[cfg(test)]
@@ -45,7 +52,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cached::cores;
+pub use child::{ChildCores, Variable};
 pub use cpus::CpuSet;
+pub use places::Place;
 pub use system::System;
 pub use topology::Topology;
 pub use width::Width;
@@ -139,6 +148,8 @@ pub enum Kind {
     PhysicalCores,
     /// What a batch system or an MPI launcher has given.
     Launcher,
+    /// The size of a budget that processes share (`threadctl share`).
+    Budget,
     /// `THREADCTL_NUM_THREADS`.
     Threadctl,
     /// A runtime's own variable.
@@ -155,6 +166,7 @@ impl fmt::Display for Kind {
             Kind::Quota => "cgroup quota",
             Kind::PhysicalCores => "physical cores",
             Kind::Launcher => "launcher",
+            Kind::Budget => "budget",
             Kind::Threadctl => "threadctl",
             Kind::RuntimeVariable => "runtime's variable",
         })

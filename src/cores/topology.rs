@@ -5,7 +5,7 @@
 
 use super::cpus::CpuSet;
 use super::system::System;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const CPU: &str = "/sys/devices/system/cpu";
 const NODE: &str = "/sys/devices/system/node";
@@ -36,34 +36,38 @@ pub struct Topology {
 /// Looks at the CPUs `allowed`, and returns what is not known in words.
 pub(super) fn of(system: &System, allowed: &CpuSet) -> (Topology, Vec<String>) {
     let mut notes = Vec::new();
-    let firsts = cores(system, allowed, &mut notes);
+    let firsts: BTreeSet<u32> = cores(system, allowed, &mut notes).into_keys().collect();
     let physical = u32::try_from(firsts.len()).unwrap_or(u32::MAX).max(1);
     let efficiency = efficiency(system, &firsts);
-    let numa_nodes = numa_nodes(system, allowed);
+    let numa_nodes = u32::try_from(nodes(system, allowed).len()).unwrap_or(u32::MAX);
     let topology = Topology {
         cpus: allowed.to_string(),
         logical: allowed.count().max(1),
         physical,
-        numa_nodes,
+        numa_nodes: numa_nodes.max(1),
         efficiency,
     };
     (topology, notes)
 }
 
-/// The first allowed CPU of every core.
-fn cores(system: &System, allowed: &CpuSet, notes: &mut Vec<String>) -> BTreeSet<u32> {
+/// The allowed CPUs of every core, by the first of them.
+pub(super) fn cores(
+    system: &System,
+    allowed: &CpuSet,
+    notes: &mut Vec<String>,
+) -> BTreeMap<u32, CpuSet> {
+    let alone = |cpu: u32| CpuSet::from_iter([cpu]);
     // No siblings are awake: every CPU is a core, without a file read for each.
     if system.line(&format!("{CPU}/smt/active")).as_deref() == Some("0") {
-        return allowed.iter().collect();
+        return allowed.iter().map(|cpu| (cpu, alone(cpu))).collect();
     }
-    let mut firsts = BTreeSet::new();
+    let mut cores = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut untold = 0_u32;
     for cpu in allowed.iter() {
         if !seen.insert(cpu) {
             continue;
         }
-        firsts.insert(cpu);
         let folder = format!("{CPU}/cpu{cpu}/topology");
         let siblings = ["core_cpus_list", "thread_siblings_list"]
             .iter()
@@ -74,17 +78,23 @@ fn cores(system: &System, allowed: &CpuSet, notes: &mut Vec<String>) -> BTreeSet
                     .ok()
             })
             .filter(|siblings| siblings.contains(cpu));
-        match siblings {
-            Some(siblings) => seen.extend(siblings.and(allowed).iter()),
-            None => untold += 1,
-        }
+        let own = siblings.map(|siblings| {
+            let own = siblings.and(allowed);
+            // A CPU that an earlier core has named stays that core's, whatever this file says.
+            CpuSet::from_iter(
+                own.iter()
+                    .filter(|other| *other == cpu || seen.insert(*other)),
+            )
+        });
+        untold += u32::from(own.is_none());
+        cores.insert(cpu, own.unwrap_or_else(|| alone(cpu)));
     }
     if untold > 0 {
         notes.push(format!(
             "{CPU}: the siblings of {untold} CPUs are not told; each is counted as a core"
         ));
     }
-    firsts
+    cores
 }
 
 /// How many of these are efficiency cores, if there are several kinds: those of the smallest kind. What lies between (the
@@ -122,22 +132,19 @@ fn efficiency(system: &System, firsts: &BTreeSet<u32>) -> Option<u32> {
     })
 }
 
-/// The nodes that have one of these CPUs.
-fn numa_nodes(system: &System, allowed: &CpuSet) -> u32 {
+/// The nodes that have one of these CPUs, each with those that it has; none where the machine has one node, or tells none.
+pub(super) fn nodes(system: &System, allowed: &CpuSet) -> Vec<(u32, CpuSet)> {
     let nodes: CpuSet = system
         .line(&format!("{NODE}/online"))
         .and_then(|text| text.parse().ok())
         .unwrap_or_default();
     if nodes.count() <= 1 {
-        return 1;
+        return Vec::new();
     }
-    let with_allowed = nodes.iter().filter(|node| {
-        system
-            .line(&format!("{NODE}/node{node}/cpulist"))
-            .and_then(|text| text.parse::<CpuSet>().ok())
-            .is_some_and(|cpus| !cpus.and(allowed).is_empty())
-    });
-    u32::try_from(with_allowed.count())
-        .unwrap_or(u32::MAX)
-        .max(1)
+    let own = |node: u32| {
+        let text = system.line(&format!("{NODE}/node{node}/cpulist"))?;
+        let cpus = text.parse::<CpuSet>().ok()?.and(allowed);
+        (!cpus.is_empty()).then_some((node, cpus))
+    };
+    nodes.iter().filter_map(own).collect()
 }

@@ -55,6 +55,8 @@ pub(super) struct Written {
     pub loaded: Vec<(u32, String)>,
     /// How many records found no room, whoever was asked about.
     pub lost: u32,
+    /// How many had a place, but were not complete yet.
+    pub pending: u32,
 }
 
 /// The file that the agent writes to.
@@ -189,6 +191,7 @@ impl Written {
                         is_first: kind == KIND_FIRST,
                     });
                 }
+                (0, _) => written.pending += 1,
                 _ => {}
             }
         }

@@ -28,7 +28,7 @@ pub struct Check {
     pub found: String,
     /// Whether that is as it should be.
     pub good: bool,
-    /// What to type or to do, where it is not.
+    /// What to type or to do, where it is not, or where it could be better.
     pub remedy: Option<String>,
 }
 
@@ -51,6 +51,18 @@ impl Check {
     ) -> Self {
         Check {
             good: false,
+            ..Check::poorer(section, subject, found, remedy)
+        }
+    }
+
+    /// Good enough: something is left out without it.
+    fn poorer(
+        section: &'static str,
+        subject: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Check {
             remedy: Some(remedy.into()),
             ..Check::good(section, subject, found)
         }
@@ -76,7 +88,7 @@ pub fn doctor() -> Vec<Check> {
     let mut checks = of_cores(&cores);
     checks.extend(of_libraries(&search_path(&environment)));
     checks.extend(of_settings(&environment, cores.count()));
-    checks.extend(of_kernel());
+    checks.extend(of_kernel(Path::new("/proc")));
     checks
 }
 
@@ -120,19 +132,39 @@ fn search_path(environment: &BTreeMap<String, String>) -> Vec<(PathBuf, &'static
         .filter(|folder| !folder.is_empty())
         .map(|folder| (PathBuf::from(folder), "LD_LIBRARY_PATH"))
         .collect();
-    // Debian's and Fedora's one file names this folder, whose files the loader takes by name.
-    let lists = fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten();
-    let lists: BTreeSet<PathBuf> = lists.flatten().map(|list| list.path()).collect();
-    for list in std::iter::once(PathBuf::from("/etc/ld.so.conf")).chain(lists) {
-        let text = fs::read_to_string(list).unwrap_or_default();
-        let listed = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| line.starts_with('/'));
-        folders.extend(listed.map(|line| (PathBuf::from(line), "ld.so.conf")));
-    }
+    let listed = configured(Path::new("/etc/ld.so.conf"), NESTED);
+    folders.extend(listed.into_iter().map(|folder| (folder, "ld.so.conf")));
     let system = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
     folders.extend(system.map(|folder| (PathBuf::from(folder), "system folder")));
+    folders
+}
+
+/// How deep files of `ld.so.conf` may include others; none does so more than once, but one may include itself.
+const NESTED: u32 = 8;
+
+/// The folders that a file of `ldconfig` lists, in its order: what it includes (all of a folder by a pattern, sorted) stands in the
+/// place of the `include`. As in ldconfig(8), `#` begins a comment, and paths that are not whole are those beside the file.
+fn configured(file: &Path, nested: u32) -> Vec<PathBuf> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut folders = Vec::new();
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let mut words = line.split_ascii_whitespace();
+        if words.next() == Some("include") {
+            for pattern in words {
+                let pattern = file.parent().unwrap_or(Path::new("/")).join(pattern);
+                // Sorted by name. What is no pattern, or cannot be read, includes nothing.
+                let files = pattern.to_str().and_then(|text| glob::glob(text).ok());
+                for file in files.into_iter().flatten().flatten() {
+                    if nested > 0 {
+                        folders.extend(configured(&file, nested - 1));
+                    }
+                }
+            }
+        } else if line.starts_with('/') {
+            folders.push(PathBuf::from(line));
+        }
+    }
     folders
 }
 
@@ -329,7 +361,8 @@ fn of_settings(environment: &BTreeMap<String, String>, cores: u32) -> Vec<Check>
     checks
 }
 
-fn of_kernel() -> Vec<Check> {
+/// Only run-queue wait is what diagnosis cannot do without: reports that lack other figures have the same findings.
+fn of_kernel(root: &Path) -> Vec<Check> {
     let mut checks = vec![match QueueTime::of_calling_thread() {
         Some(_) => Check::good("kernel", "run-queue wait", "/proc/PID/schedstat is there"),
         None => Check::bad(
@@ -339,20 +372,20 @@ fn of_kernel() -> Vec<Check> {
             "a kernel with CONFIG_SCHED_INFO, and /proc mounted",
         ),
     }];
-    checks.push(if fs::read_to_string("/proc/pressure/cpu").is_ok() {
+    checks.push(if fs::read_to_string(root.join("pressure/cpu")).is_ok() {
         Check::good("kernel", "CPU pressure", "/proc/pressure/cpu is there")
     } else {
-        Check::bad(
+        Check::poorer(
             "kernel",
             "CPU pressure",
             "/proc/pressure/cpu cannot be read: reports go without it",
             "boot with psi=1 (a kernel with CONFIG_PSI)",
         )
     });
-    checks.push(if Path::new("/proc/self/sched").exists() {
+    checks.push(if root.join("self/sched").exists() {
         Check::good("kernel", "migrations", "/proc/PID/sched is there")
     } else {
-        Check::bad(
+        Check::poorer(
             "kernel",
             "migrations",
             "/proc/PID/sched is missing: reports have a lower bound, of what looks see",
@@ -360,7 +393,7 @@ fn of_kernel() -> Vec<Check> {
         )
     });
     // Only for looking at processes that this one has not started.
-    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let scope = fs::read_to_string(root.join("sys/kernel/yama/ptrace_scope")).unwrap_or_default();
     checks.push(match scope.trim() {
         "" | "0" | "1" => Check::good("kernel", "processes of this user", "may be looked at"),
         other => Check::bad(
@@ -411,6 +444,44 @@ mod tests {
             assert_eq!(bad.len(), 1, "{pairs:?}: {bad:?}");
             assert!(bad[0].remedy.is_some());
         }
+    }
+
+    #[test]
+    fn folders_are_in_the_order_of_the_files_that_list_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir(at("more.d")).unwrap();
+        for (file, text) in [
+            (
+                "ld.so.conf",
+                "/first\n# /not\n  include more.d/*.conf none.d/*\n/last  # why\ninclude ld.so.conf\n",
+            ),
+            ("more.d/20-b.conf", "/b\n"),
+            ("more.d/10-a.conf", "/a\nhwcap 1 nosegneg\nrelative\n"),
+            ("more.d/00-saved.conf.old", "/old\n"),
+        ] {
+            fs::write(at(file), text).unwrap();
+        }
+        let found = configured(&at("ld.so.conf"), 0);
+        assert_eq!(found, ["/first", "/last"].map(PathBuf::from));
+        let found = configured(&at("ld.so.conf"), 1);
+        let expected = ["/first", "/a", "/b", "/last", "/first", "/last"];
+        assert_eq!(found, expected.map(PathBuf::from));
+        assert!(configured(&at("none"), NESTED).is_empty());
+    }
+
+    #[test]
+    fn a_kernel_that_tells_less_is_good_enough_and_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let checks = of_kernel(folder.path());
+        assert!(checks.iter().all(|check| check.good), "{checks:?}");
+        for subject in ["CPU pressure", "migrations"] {
+            let check = checks.iter().find(|check| check.subject == subject);
+            assert!(check.unwrap().remedy.is_some(), "{checks:?}");
+        }
+        fs::create_dir_all(folder.path().join("sys/kernel/yama")).unwrap();
+        fs::write(folder.path().join("sys/kernel/yama/ptrace_scope"), "3\n").unwrap();
+        assert!(!of_kernel(folder.path()).iter().all(|check| check.good));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Image {
             imported,
             ..
         } = &mut image;
-        elf::visit_symbols(file, |_| true, &mut |symbol: Symbol<'_>| {
+        elf::visit_symbols(file, |_, _| true, &mut |symbol: Symbol<'_>| {
             if !wanted(symbol.name) {
                 return;
             }

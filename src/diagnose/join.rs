@@ -23,6 +23,7 @@ const LITTLE: f64 = 0.02;
 #[derive(Debug, Clone)]
 pub(super) struct Used {
     pub pid: u32,
+    pub tid: u32,
     pub group: Group,
     /// The file that its start routine is in, if the agent told it.
     pub file: Option<String>,
@@ -134,6 +135,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
         let last_seen = last_seen.max(last_words.get(&made.pid).map_or(0, |at| at + 1));
         all.push(Used {
             pid: made.pid,
+            tid: made.tid,
             group,
             file: made.start.clone(),
             time,
@@ -153,6 +155,7 @@ pub(super) fn threads(seen: &mut Seen, written: Option<&Written>) -> Vec<Used> {
             let migrations = migrations(None, Some(thread));
             all.push(Used {
                 pid: thread.pid,
+                tid: thread.tid,
                 group: thread.group.clone(),
                 file: thread.made.as_ref().and_then(|made| made.start.clone()),
                 time: thread.time,
@@ -396,6 +399,7 @@ mod tests {
     fn the_peak_is_of_threads_alive_at_once() {
         let used = |from, to| Used {
             pid: 7,
+            tid: 8,
             group: Group::unknown(),
             file: None,
             time: QueueTime::default(),

@@ -9,12 +9,15 @@
 //!
 //! [`Observer`] watches processes for a while: whose threads run, whose wait for a CPU, and for how long (`observe`, by way of
 //! `tree`, `process`, `tasks`, `schedstat` and `machine`). The preload agent's records (`agent`) add which library made
-//! each thread (`who`) and the final times of those that end; [`Report`] is all of it together (`report`, `join`, `facts`), and
+//! each thread (`who`) and the final times of those that end; who was runnable at the same time as a pool is added up look by look
+//! (`beside`), and which threads call it is read from their stacks (`calls`, `stacks`); [`Report`] is all of it together (`report`, `join`, `facts`), and
 //! [`findings`] what it means (`rules`). [`doctor()`] looks at the machine before any run.
 //!
 //! Known limitations: a library is recognised by the name of its file, not by that of a link to it; on Linux only.
 
 mod agent;
+mod beside;
+mod calls;
 mod constant;
 mod doctor;
 mod facts;
@@ -40,13 +43,13 @@ pub use doctor::{Check, doctor};
 pub use machine::Throttling;
 pub use observe::Observer;
 pub use report::{
-    CoresAllowed, GroupReport, ProcessGroup, ProcessSummary, Report, Runnable, RuntimeFile,
-    Switches, Totals, Wait,
+    Asleep, Beside, CoresAllowed, GroupReport, ProcessGroup, ProcessSummary, Report, Runnable,
+    RuntimeFile, Switches, Totals, Wait,
 };
 pub use rules::{Confidence, Finding, RULES, Rule, findings};
 pub use schedstat::{QueueTime, QueueTimes};
 pub use tasks::Tasks;
-pub use timeline::Point;
+pub use timeline::{Point, Stretch, Timeline};
 pub use who::GroupKind;
 
 use crate::error::Result;

@@ -5,6 +5,7 @@
 //! was before. Processes, threads and files that vanish between two reads are normal and skipped.
 
 use super::agent::{AgentFile, Made};
+use super::beside::{self, Found};
 use super::join;
 use super::machine::{Counters, Throttling};
 use super::process::{Process, ProcessUse};
@@ -17,6 +18,9 @@ use super::who::Group;
 use crate::cores::Cores;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+
+/// In so many looks records of the agent are read again that are not complete.
+const AGAIN: u32 = 64;
 
 /// What a thread had used when it was last seen.
 #[derive(Debug, Clone)]
@@ -105,13 +109,15 @@ pub struct Observer {
     /// Which threads the agent has told of, and how many of its records were read.
     made: HashMap<(u32, u32), Made>,
     read: u32,
+    /// How many looks in a row found incomplete records.
+    again: u32,
     living: BTreeMap<u32, Process>,
     ended: Vec<ProcessUse>,
     threads: Vec<ThreadUse>,
     /// Where the living ones are among the threads.
     at: HashMap<(u32, u32), usize>,
     overlap: BTreeMap<Group, u64>,
-    timeline: Timeline,
+    timeline: Timeline<Point>,
     began: u64,
     last: u64,
     looks: u32,
@@ -149,12 +155,13 @@ impl Observer {
             agent,
             made: HashMap::new(),
             read: 0,
+            again: 0,
             living: BTreeMap::new(),
             ended: Vec::new(),
             threads: Vec::new(),
             at: HashMap::new(),
             overlap: BTreeMap::new(),
-            timeline: Timeline::new(),
+            timeline: Timeline::default(),
             began: now,
             last: now,
             looks: 0,
@@ -197,7 +204,10 @@ impl Observer {
         let now = now();
         let mut tally = Tally::default();
         let mut at = HashMap::with_capacity(self.at.len());
+        let mut found: Vec<(u32, Found)> = Vec::new();
         for pid in pids {
+            let mut runnable = Found::default();
+            let mut others: Vec<(usize, bool)> = Vec::new();
             let mut process = self
                 .living
                 .remove(&pid)
@@ -257,19 +267,37 @@ impl Observer {
                 }
                 let time = look.time.unwrap_or_default().since(thread.before);
                 tally.add(&thread.group, look.is_runnable, time.since(thread.time));
+                if look.is_runnable {
+                    runnable.add(&thread.group, look.tid == pid);
+                }
+                if look.tid != pid {
+                    others.push((index, look.is_runnable));
+                }
                 thread.time = time;
                 thread.last_seen = seen_at;
                 thread.name = look.name;
                 thread.moves += u32::from(thread.cpu != look.cpu);
                 thread.cpu = look.cpu;
             }
+            if runnable.has_pool() {
+                let known = others.iter().filter_map(|&(index, is_runnable)| {
+                    let thread = self.threads.get(index)?;
+                    Some((thread.tid, &thread.group, is_runnable))
+                });
+                process.seen.calls.look(pid, &known.collect::<Vec<_>>());
+            }
             self.living.insert(pid, process);
+            found.push((pid, runnable));
         }
         self.at = at;
-        let point = tally.point(
-            self.last.saturating_sub(self.began),
-            now.saturating_sub(self.last),
-        );
+        let time = now.saturating_sub(self.last);
+        let all = beside::with_pools(found.iter().map(|(_, found)| found));
+        for (pid, found) in &found {
+            if let Some(process) = self.living.get_mut(pid) {
+                beside::enter(&mut process.seen.beside, found, all, time);
+            }
+        }
+        let point = tally.point(self.last.saturating_sub(self.began), time);
         tally.add_overlap(&mut self.overlap);
         self.timeline.add(point);
         self.last = now;
@@ -285,14 +313,19 @@ impl Observer {
         if count == self.read {
             return;
         }
-        for made in agent.written(self.read).threads {
+        let written = agent.written(self.read);
+        let pending = written.pending;
+        for made in written.threads {
             self.made.insert((made.pid, made.tid), made);
         }
-        // A thread writes its number down when it begins, which may be a little later.
-        let incomplete = self.made.keys().filter(|(_, tid)| *tid == 0).count();
+        // A thread has a place before its record is complete, and writes its number down when it begins: on a busy machine that may be
+        // a while later. A thread that could not be made leaves its place empty.
+        let unnumbered = self.made.keys().any(|(_, tid)| *tid == 0);
         self.made.retain(|(_, tid), _| *tid != 0);
-        if incomplete == 0 {
-            self.read = count;
+        let incomplete = u32::from(unnumbered) + pending;
+        self.again = if incomplete == 0 { 0 } else { self.again + 1 };
+        if incomplete == 0 || self.again > AGAIN {
+            (self.read, self.again) = (count, 0);
         }
     }
 

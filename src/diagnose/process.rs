@@ -4,6 +4,8 @@
 //! anybody. So they are read again after 1, 2, 4, 8 ... looks, and whenever there are more threads than ever before.
 
 use super::agent::Made;
+use super::beside::Sum;
+use super::calls::Calls;
 use super::stacks;
 use super::target::Target;
 use super::tasks::Tasks;
@@ -26,6 +28,10 @@ pub(super) struct ProcessUse {
     pub starts: BTreeMap<u32, String>,
     /// All CPUs that any of its threads may use, as the kernel lists them.
     pub cpus: BTreeSet<u32>,
+    /// Of each of its pools, who was runnable while it was.
+    pub beside: BTreeMap<Group, Sum>,
+    /// Which of its threads call them.
+    pub calls: Calls,
 }
 
 impl ProcessUse {

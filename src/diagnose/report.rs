@@ -244,6 +244,81 @@ pub struct ProcessGroup {
     pub cpu_seconds: f64,
     /// Waiting for a CPU.
     pub wait_seconds: f64,
+    /// Of a pool: who was runnable while it was; `None` if no look found it so.
+    pub beside: Option<Beside>,
+    /// How many of its threads' stacks were read, first ones not: where a pool was runnable, of some threads of other groups.
+    pub stacks: u32,
+    /// Of those, how many had called each pool, by its name.
+    pub calls: BTreeMap<String, u32>,
+    /// Of the looks at sleeping threads of it while a pool was runnable, by the pool's name: how many there were.
+    pub asleep: BTreeMap<String, Asleep>,
+}
+
+/// Looks at threads of one group that slept while a pool was runnable.
+///
+/// ```
+/// assert_eq!(threadctl::diagnose::Asleep::default().looks, 0);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Asleep {
+    /// All of them.
+    pub looks: u32,
+    /// Those that found the thread inside the pool's library, where it waits for another caller, or for the pool.
+    pub inside: u32,
+}
+
+/// Who was runnable while a pool was, by the looks that found one of its threads so, on average.
+///
+/// ```
+/// assert_eq!(threadctl::diagnose::Beside::default().looks, 0);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Beside {
+    /// What these looks stand for, each for the time since the one before it.
+    pub seconds: f64,
+    /// How many there were.
+    pub looks: u32,
+    /// How often the first thread of the process was, from 0 to 1.
+    pub first: f64,
+    /// Runnable threads by group, the pool's own among them, first threads not.
+    pub groups: BTreeMap<String, f64>,
+    /// How often at least one thread of each group was, from 0 to 1; first threads do not count.
+    pub present: BTreeMap<String, f64>,
+    /// Runnable threads of the other processes of which a pool was runnable.
+    pub other_processes: f64,
+}
+
+impl Beside {
+    /// All threads of the process.
+    ///
+    /// ```
+    /// assert_eq!(threadctl::diagnose::Beside::default().threads(), 0.0);
+    /// ```
+    pub fn threads(&self) -> f64 {
+        self.first + self.groups.values().sum::<f64>()
+    }
+
+    /// Those of one group, but for a first thread.
+    ///
+    /// ```
+    /// assert_eq!(threadctl::diagnose::Beside::default().of("libgomp"), 0.0);
+    /// ```
+    pub fn of(&self, group: &str) -> f64 {
+        self.groups.get(group).copied().unwrap_or(0.0)
+    }
+
+    /// How often one of them was, from 0 to 1.
+    ///
+    /// ```
+    /// assert_eq!(threadctl::diagnose::Beside::default().presence("libgomp"), 0.0);
+    /// ```
+    pub fn presence(&self, group: &str) -> f64 {
+        self.present.get(group).copied().unwrap_or(0.0)
+    }
 }
 
 /// A runtime's file.

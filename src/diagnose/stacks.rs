@@ -3,11 +3,14 @@
 //!
 //! Invariants: memory is read, never written, and nothing is stopped; so whatever is read may be half changed or not a
 //! descriptor at all, and counts only if everything in it agrees: its own address twice, the number of a thread that is there, a
-//! routine that lies in code. What does not agree is left out. Pure, but for [`starts`].
+//! routine that lies in code. What does not agree is left out. Pure, but for [`starts`], [`calls`] and [`sleeps_in`].
+//!
+//! Below the descriptor is the stack itself, with the addresses that calls return to: what the thread has called.
 //!
 //! Known limitations: glibc (since 2.34, where the layout is as below) on x86-64 only; elsewhere, and where this user may not read the
 //! process's memory, nothing is found.
 
+use super::who::Group;
 use crate::sys::memory;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -31,6 +34,16 @@ const TOP: u64 = 16 * 1024;
 
 /// How far above what a sleeping thread has on its stack its descriptor is looked for, where the stack's end is not that of a mapping.
 const DEEP: u64 = 256 * 1024;
+
+/// As much of a stack is read at once, and in all, to find what its thread has called: arrays on the stack may lie above it.
+const PIECE: u64 = 64 * 1024;
+const STACK: u64 = 1024 * 1024;
+
+/// So many pieces with nothing in them are taken for the end of what was ever used.
+const UNUSED: u32 = 4;
+
+/// What a thread that sleeps inside a library has there at most between the end of its stack and the library's addresses.
+const NEAR: u64 = 2048;
 
 /// The most descriptors that links are followed to.
 const MOST: usize = 1 << 16;
@@ -151,8 +164,12 @@ impl Memory<'_> {
         Some((tid, start, [link(0)?, link(8)?]))
     }
 
-    /// The files that the threads began in; `tops` are the stacks' tops as far as they are known.
-    fn starts(&self, threads: &BTreeSet<u32>, tops: &[u64]) -> BTreeMap<u32, String> {
+    /// The descriptors of the threads, and the files that these began in; `tops` are the stacks' tops as far as they are known.
+    fn descriptors(
+        &self,
+        threads: &BTreeSet<u32>,
+        tops: &[u64],
+    ) -> BTreeMap<u32, (u64, Option<String>)> {
         let mut places = VecDeque::new();
         for mapping in self.mappings.iter().filter(|mapping| mapping.is_stack_like) {
             self.search(
@@ -166,18 +183,79 @@ impl Memory<'_> {
             self.search(top, end.min(top.saturating_add(DEEP)), &mut places);
         }
         let mut visited = BTreeSet::new();
-        let mut starts = BTreeMap::new();
+        let mut found = BTreeMap::new();
         while let Some(place) = places.pop_front() {
             if visited.len() >= MOST || !visited.insert(place) {
                 continue;
             }
             if let Some((tid, start, links)) = self.descriptor(place, threads) {
                 places.extend(links);
-                starts.extend(start.map(|file| (tid, file)));
+                found.insert(tid, (place, start));
             }
         }
-        starts
+        found
     }
+
+    /// The code of pools.
+    fn pools(&self) -> Vec<Code> {
+        let code = self.mappings.iter().filter(|mapping| mapping.is_code);
+        code.filter_map(|mapping| {
+            let pool = Group::of_file(&mapping.path, "");
+            (mapping.path.starts_with('/') && pool.kind.is_pool()).then_some(Code {
+                start: mapping.start,
+                end: mapping.end,
+                pool,
+            })
+        })
+        .collect()
+    }
+
+    /// The pools whose code is named on the stack below a descriptor; `None` if it cannot be read.
+    fn called(&self, descriptor: u64, code: &[Code]) -> Option<BTreeSet<Group>> {
+        let start = self.mapping(descriptor)?.start;
+        let end = start.max(descriptor.saturating_sub(STACK));
+        let (mut to, mut unused, mut pools) = (descriptor, 0, BTreeSet::new());
+        while to > end && unused < UNUSED {
+            let from = end.max(to.saturating_sub(PIECE)).next_multiple_of(8);
+            let bytes = self.bytes(from, to.checked_sub(from)?)?;
+            let (is_used, mut found) = named(&bytes, code);
+            unused = if is_used { 0 } else { unused + 1 };
+            pools.append(&mut found);
+            to = from;
+        }
+        Some(pools)
+    }
+}
+
+/// A stretch of code of a pool's library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Code {
+    start: u64,
+    end: u64,
+    pool: Group,
+}
+
+/// Whether there is anything but zeros in these bytes, and the pools that addresses among them belong to.
+fn named(bytes: &[u8], code: &[Code]) -> (bool, BTreeSet<Group>) {
+    let first = code.iter().map(|code| code.start).min().unwrap_or(0);
+    let last = code.iter().map(|code| code.end).max().unwrap_or(0);
+    let (mut pools, mut is_used) = (BTreeSet::new(), false);
+    for word in bytes.chunks_exact(8) {
+        let Ok(word) = word.try_into() else { continue };
+        let address = u64::from_ne_bytes(word);
+        is_used |= address != 0;
+        // Most words are none: this loop is the whole cost.
+        if address < first || address >= last {
+            continue;
+        }
+        let is_in = |code: &&Code| (code.start..code.end).contains(&address);
+        if let Some(code) = code.iter().find(is_in)
+            && !pools.contains(&code.pool)
+        {
+            pools.insert(code.pool.clone());
+        }
+    }
+    (is_used, pools)
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
@@ -185,33 +263,78 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.try_into().ok()?))
 }
 
-/// The files that these threads of a process began in, as far as its memory tells: their start routines' files.
-pub(super) fn starts(pid: u32, threads: &BTreeSet<u32>) -> BTreeMap<u32, String> {
+/// Calls a function with the memory of a process, as far as its layout is known here.
+fn with_memory<R: Default>(pid: u32, f: impl FnOnce(&Memory<'_>) -> R) -> R {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-        return BTreeMap::new();
+        return R::default();
     }
     let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let memory = Memory {
+    f(&Memory {
         mappings: String::from_utf8_lossy(&maps)
             .lines()
             .filter_map(Mapping::parse)
             .collect(),
         read: &|address, into| memory::read(pid, address, into).is_ok(),
-    };
-    let mut starts = memory.starts(threads, &[]);
-    let missing: Vec<u32> = threads
-        .iter()
-        .copied()
-        .filter(|tid| !starts.contains_key(tid) && *tid != pid)
-        .collect();
-    if !missing.is_empty() {
-        let tops: Vec<u64> = missing
-            .iter()
-            .filter_map(|tid| stack_top(pid, *tid))
-            .collect();
-        starts.extend(memory.starts(threads, &tops));
+    })
+}
+
+/// The descriptors of these threads; those that are not where a mapping ends are looked for above what sleeping threads have on
+/// their stacks.
+fn descriptors(
+    memory: &Memory<'_>,
+    pid: u32,
+    threads: &BTreeSet<u32>,
+) -> BTreeMap<u32, (u64, Option<String>)> {
+    let mut found = memory.descriptors(threads, &[]);
+    let missing = threads.iter().copied();
+    let missing = missing.filter(|tid| {
+        let known = found.get(tid).and_then(|(_, start)| start.as_ref());
+        known.is_none() && *tid != pid
+    });
+    let tops: Vec<u64> = missing.filter_map(|tid| stack_top(pid, tid)).collect();
+    if !tops.is_empty() {
+        found.extend(memory.descriptors(threads, &tops));
     }
-    starts
+    found
+}
+
+/// The files that these threads of a process began in, as far as its memory tells: their start routines' files.
+pub(super) fn starts(pid: u32, threads: &BTreeSet<u32>) -> BTreeMap<u32, String> {
+    files(with_memory(pid, |memory| descriptors(memory, pid, threads)))
+}
+
+/// Of descriptors, the files that their threads began in.
+fn files(descriptors: BTreeMap<u32, (u64, Option<String>)>) -> BTreeMap<u32, String> {
+    let found = descriptors.into_iter();
+    found
+        .filter_map(|(tid, (_, start))| Some((tid, start?)))
+        .collect()
+}
+
+/// The code of the pools that a process has loaded, and of each of these threads whose stack can be read the pools that it has called.
+pub(super) fn calls(
+    pid: u32,
+    threads: &BTreeSet<u32>,
+) -> (Vec<Code>, BTreeMap<u32, BTreeSet<Group>>) {
+    with_memory(pid, |memory| {
+        let code = memory.pools();
+        let found = descriptors(memory, pid, threads).into_iter();
+        let called = found
+            .filter_map(|(tid, (place, _))| Some((tid, memory.called(place, &code)?)))
+            .collect();
+        (code, called)
+    })
+}
+
+/// The pools in whose code a thread sleeps; `None` if it does not sleep, or nothing can be read.
+pub(super) fn sleeps_in(pid: u32, tid: u32, code: &[Code]) -> Option<BTreeSet<Group>> {
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        return None;
+    }
+    let top = stack_top(pid, tid)?.next_multiple_of(8);
+    let mut bytes = [0; NEAR as usize];
+    memory::read(pid, top, &mut bytes).ok()?;
+    Some(named(&bytes, code).1)
 }
 
 /// The stack pointer of a thread that sleeps: the last but one of the fields.
@@ -268,7 +391,7 @@ mod tests {
                 .collect(),
             read: &read,
         };
-        memory.starts(&BTreeSet::from([7, 8]), tops)
+        files(memory.descriptors(&BTreeSet::from([7, 8]), tops))
     }
 
     #[test]
@@ -295,6 +418,58 @@ mod tests {
         let alone = [(inside, 8, CODE, inside)];
         assert!(starts_of(&alone, 0x10_0000, &[]).is_empty());
         assert_eq!(starts_of(&alone, 0x10_0000, &[inside - 5000]).len(), 1);
+    }
+
+    #[test]
+    fn what_a_thread_has_called_is_on_its_stack() {
+        let (top, size) = (BASE + 0x20_0000 - 2368, 0x20_0000);
+        let lines = [
+            format!("{CODE:x}-2000 r-xp 00000000 00:00 7      /lib/libgomp.so.1"),
+            "3000-4000 r-xp 00000000 00:00 7      /lib/libopenblas.so.0".to_owned(),
+            "5000-6000 r-xp 00000000 00:00 7      /lib/libc.so.6".to_owned(),
+            "7000-8000 r--p 00000000 00:00 7      /lib/libopenblas.so.0".to_owned(),
+            format!("{BASE:x}-{:x} rw-p 00000000 00:00 0 ", BASE + size),
+        ];
+        let called = |words: &[(u64, u64)]| {
+            let mut bytes = vec![0u8; size as usize];
+            for (address, value) in words {
+                let at = (address - BASE) as usize;
+                bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+            }
+            let memory = Memory {
+                mappings: lines
+                    .iter()
+                    .filter_map(|line| Mapping::parse(line))
+                    .collect(),
+                read: &|address, into| {
+                    let at = (address - BASE) as usize;
+                    into.copy_from_slice(&bytes[at..at + into.len()]);
+                    true
+                },
+            };
+            let pools = memory.called(top, &memory.pools()).unwrap();
+            pools.into_iter().map(|pool| pool.name).collect::<Vec<_>>()
+        };
+        assert!(called(&[]).is_empty());
+        // What is no code of a pool, or lies above the stack, or too deep.
+        let others = [
+            (top - 8, 0x5008),
+            (top - 16, 0x7008),
+            (top + 8, 0x3008),
+            (top - STACK - 64, 0x3008),
+        ];
+        assert!(called(&others).is_empty());
+        assert_eq!(called(&[(top - 800, 0x3008)]), ["libopenblas"]);
+        // Below an array of the program, and below what was never used.
+        let array = (1..=50).map(|piece| (top - 8000 * piece, 7));
+        let mut below: Vec<(u64, u64)> = array.collect();
+        below.push((top - 400_800, 0x3008));
+        assert_eq!(called(&below), ["libopenblas"]);
+        assert!(called(&[(top - 400_800, 0x3008)]).is_empty());
+        assert_eq!(
+            called(&[(top - 8, 0x1010), (top - 4096, 0x3ff8)]),
+            ["libgomp", "libopenblas"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What happened when: runnable threads by group and run-queue wait, along the run. Pure.
+//! What happened when: runnable threads by group and run-queue wait, along the run, and whatever else is looked at as often. Pure.
 //!
 //! Invariant: at most [`POINTS`] points, however long the run is: when there are more, each two neighbours become one that
 //! stands for both of their times, so that all points cover the same stretch but for the last one.
@@ -34,8 +34,28 @@ pub struct Point {
     pub groups_mean: BTreeMap<String, f64>,
 }
 
-impl Point {
-    /// This one and the one after it.
+/// What a [`Timeline`] is made of: a stretch of time and what was seen in it.
+///
+/// ```
+/// use threadctl::diagnose::{Stretch, Timeline};
+/// struct Seconds(f64);
+/// impl Stretch for Seconds {
+///     fn join(self, next: Self) -> Self {
+///         Self(self.0 + next.0)
+///     }
+/// }
+/// let mut timeline = Timeline::default();
+/// (0..5000).for_each(|_| timeline.add(Seconds(0.5)));
+/// assert!(timeline.points().len() <= 1024);
+/// assert_eq!(timeline.points().iter().map(|point| point.0).sum::<f64>(), 2500.0);
+/// ```
+pub trait Stretch {
+    /// One that stands for this one and the one after it.
+    #[must_use]
+    fn join(self, next: Self) -> Self;
+}
+
+impl Stretch for Point {
     fn join(self, next: Point) -> Point {
         let seconds = self.seconds + next.seconds;
         let mean = |own: f64, other: f64| {
@@ -73,26 +93,42 @@ impl Point {
     }
 }
 
-/// The points so far.
-#[derive(Debug)]
-pub(super) struct Timeline {
-    points: Vec<Point>,
+/// The points so far: at most 1,024, however many are added.
+///
+/// ```
+/// use threadctl::diagnose::{Point, Timeline};
+/// let mut timeline = Timeline::default();
+/// timeline.add(Point::default());
+/// assert_eq!(timeline.points().len(), 1);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Timeline<P> {
+    points: Vec<P>,
     /// How many looks make a full point.
     looks: u32,
     /// How many are in the last one.
     in_last: u32,
 }
 
-impl Timeline {
-    pub fn new() -> Self {
+impl<P> Default for Timeline<P> {
+    fn default() -> Self {
         Timeline {
             points: Vec::new(),
             looks: 1,
             in_last: 1,
         }
     }
+}
 
-    pub fn add(&mut self, point: Point) {
+impl<P: Stretch> Timeline<P> {
+    /// The stretch after those that there are.
+    ///
+    /// ```
+    /// # use threadctl::diagnose::{Point, Timeline};
+    /// let mut timeline = Timeline::default();
+    /// timeline.add(Point::default());
+    /// ```
+    pub fn add(&mut self, point: P) {
         if self.in_last < self.looks
             && let Some(last) = self.points.pop()
         {
@@ -114,7 +150,13 @@ impl Timeline {
         self.in_last = 1;
     }
 
-    pub fn points(&self) -> &[Point] {
+    /// In the order of time.
+    ///
+    /// ```
+    /// # use threadctl::diagnose::{Point, Timeline};
+    /// assert!(Timeline::<Point>::default().points().is_empty());
+    /// ```
+    pub fn points(&self) -> &[P] {
         &self.points
     }
 }
@@ -126,7 +168,7 @@ mod tests {
     #[test]
     fn any_number_of_looks_fits_and_no_peak_and_no_time_is_lost() {
         for count in [0, 1, 1023, 1024, 1025, 5000, 100_000] {
-            let mut timeline = Timeline::new();
+            let mut timeline = Timeline::default();
             for index in 0..count {
                 timeline.add(Point {
                     at: f64::from(index),

@@ -1,29 +1,27 @@
 //! The library whose kernels do the arithmetic, held at one thread.
 //!
-//! Invariants: the library stays loaded while a [`Blas`] lives; a kernel that may use threads of its own runs only where
-//! the library's number is held at one, for the process where its setter reaches the process, else for the thread that
-//! calls ([`Blas::held`]); where that cannot be done the kernel runs all the same, and it is told; a library that does not
-//! bear concurrent callers has one at a time.
+//! Invariants: the library stays loaded while a [`Blas`] lives; a kernel that may use threads of its own runs only under what keeps the
+//! library at one ([`Blas::held`], `hold.rs`).
 
+use super::hold::{Held, Hold};
 use super::packing::Packing;
 use super::policy::{Pool, Table, product, shapes_of};
 use super::scalar::Scalar;
-use super::share::turn;
+use super::tables::Tables;
 use super::tuning::{Least, Name, Tuning};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limit::{Identity, Limits, Outcome, Plan, ProcessGuard, ThreadGuard, identity, most};
+use crate::limit::{Identity, identity, most};
 use crate::runtime::{ConcurrentCallers, Runtime, runtimes};
-use crate::sys::blas::{Element, Kernels, Naming, wide_integers};
+use crate::sys::blas::Kernels;
 use crate::sys::lapack::Lapack;
 use crate::sys::library::Library;
-use num_complex::Complex;
-use std::cell::Cell;
+use crate::sys::naming::{Naming, wide_integers};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A BLAS library, and dispatch over its kernels. Clones share it; it may be used from any thread.
 ///
@@ -64,7 +62,7 @@ struct Inner {
     _packing: Option<Packing>,
     /// It was told that a thread could not be held.
     told: AtomicBool,
-    /// Whether the library does not bear concurrent callers: [`Alone`] is waited for around each kernel.
+    /// Whether the library does not bear concurrent callers: a turn is waited for around each kernel.
     alone: bool,
     runtime: Option<Runtime>,
     /// What it is called in a tuning.
@@ -73,100 +71,6 @@ struct Inner {
     shapes: &'static Table,
     /// Last, so that everything above goes before it.
     library: Library,
-}
-
-thread_local! {
-    /// Whether this thread has it: a kernel may call back, where a library's own references lead to dispatch.
-    static ALONE_HERE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Being the one in a kernel of a library that does not bear concurrent callers. One for the process, since several [`Blas`] may
-/// be of one library; a forked child has a turn of its own, since nobody there would end the parent's.
-struct Alone {
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Alone {
-    /// Waits for its turn; `None` where this thread has it already.
-    fn wait() -> Option<Self> {
-        if ALONE_HERE.get() {
-            return None;
-        }
-        let turn = turn().lock().unwrap_or_else(PoisonError::into_inner);
-        ALONE_HERE.set(true);
-        Some(Alone { _turn: turn })
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        ALONE_HERE.set(false);
-    }
-}
-
-/// The routines for each element type. Public in name only: nobody outside can get at it, nor at [`Listed`].
-#[derive(Debug)]
-pub struct Tables {
-    s: Kernels<f32>,
-    d: Kernels<f64>,
-    c: Kernels<Complex<f32>>,
-    z: Kernels<Complex<f64>>,
-    lapack: LapackTables,
-}
-
-/// The routines of LAPACK that the library has, for each element type.
-#[derive(Debug)]
-struct LapackTables {
-    s: Lapack<f32>,
-    d: Lapack<f64>,
-    c: Lapack<Complex<f32>>,
-    z: Lapack<Complex<f64>>,
-}
-
-/// An element type that has its routines in the tables: what makes [`Scalar`] a closed set.
-pub trait Listed: Element {
-    /// Its routines.
-    fn kernels(tables: &Tables) -> &Kernels<Self>;
-    /// Those of LAPACK.
-    fn lapack(tables: &Tables) -> &Lapack<Self>;
-}
-
-macro_rules! listed {
-    ($($type:ty: $table:ident,)*) => {$(
-        impl Listed for $type {
-            fn kernels(tables: &Tables) -> &Kernels<Self> {
-                &tables.$table
-            }
-            fn lapack(tables: &Tables) -> &Lapack<Self> {
-                &tables.lapack.$table
-            }
-        }
-    )*};
-}
-
-listed! {
-    f32: s,
-    f64: d,
-    Complex<f32>: c,
-    Complex<f64>: z,
-}
-
-/// How the library is held at one thread.
-enum Hold {
-    /// It has no threads, or is held for the whole process.
-    Process {
-        _guard: Option<ProcessGuard>,
-        /// Of MKL: whoever gives a thread a number of its own goes before the one of the process, so it is asked each time.
-        own: Option<(Runtime, Plan)>,
-    },
-    /// Its setter holds for the thread that calls it, so each thread is held while it is in a kernel.
-    Thread(Plan),
-}
-
-/// What a kernel runs under.
-pub(super) struct Held {
-    _alone: Option<Alone>,
-    _narrow: Option<ThreadGuard>,
 }
 
 impl Blas {
@@ -272,25 +176,12 @@ impl Blas {
         let lacks = |name: String| unusable(format!("it is no whole BLAS: it has no {name}"));
         let wide = wide.ok_or_else(|| lacks("idamax".into()))?;
         // SAFETY: as above.
-        let tables = unsafe {
-            Tables {
-                s: Kernels::find(&library, naming, wide).map_err(lacks)?,
-                d: Kernels::find(&library, naming, wide).map_err(lacks)?,
-                c: Kernels::find(&library, naming, wide).map_err(lacks)?,
-                z: Kernels::find(&library, naming, wide).map_err(lacks)?,
-                lapack: LapackTables {
-                    s: Lapack::find(&library, naming, wide),
-                    d: Lapack::find(&library, naming, wide),
-                    c: Lapack::find(&library, naming, wide),
-                    z: Lapack::find(&library, naming, wide),
-                },
-            }
-        };
+        let tables = unsafe { Tables::find(&library, naming, wide) }.map_err(lacks)?;
         let origin = library
             .path()
             .canonicalize()
             .ok()
-            .or_else(|| tables.d.origin());
+            .or_else(|| tables.origin());
         let blas = runtimes().select(|runtime| runtime.user_api() == "blas");
         // Debian's libblas.so.3 of OpenBLAS has the routines and is no runtime: threads and kernels are those of libopenblas.
         let runtime = blas
@@ -310,7 +201,7 @@ impl Blas {
         let mkl = runtime
             .as_ref()
             .is_some_and(|runtime| runtime.internal_api() == "mkl");
-        let tiny_is_free = cut && !alone && !(mkl && matches!(hold, Hold::Thread(_)));
+        let tiny_is_free = cut && !alone && !(mkl && hold.is_by_thread());
         let name = Name::of(runtime.as_ref(), library.path());
         let least = Tuning::in_force().least(&name);
         Ok(Blas(
@@ -399,7 +290,7 @@ impl Blas {
 
     /// Whether it can be held at one thread by the thread that calls, and not for the process.
     pub(super) fn held_by_thread(&self) -> bool {
-        matches!(self.0.hold, Hold::Thread(_))
+        self.0.hold.is_by_thread()
     }
 
     pub(super) fn kernels<T: Scalar>(&self) -> &Kernels<T> {
@@ -453,24 +344,15 @@ impl Blas {
         self.0.tiny_is_free
     }
 
+    /// Whether nothing has to be kept while a kernel runs, however large.
+    #[inline]
+    pub(super) fn needs_nothing(&self) -> bool {
+        !self.0.alone && self.0.hold.needs_nothing()
+    }
+
     /// What has to be kept while a kernel runs that may be large enough for threads of the library's own.
     pub(super) fn held(&self) -> Held {
-        let inner = &*self.0;
-        let alone = if inner.alone { Alone::wait() } else { None };
-        let narrow = match &inner.hold {
-            Hold::Process { own: None, .. } => None,
-            Hold::Process {
-                own: Some((runtime, plan)),
-                ..
-            } => (runtime.num_threads() != Some(1))
-                .then(|| hold_thread(plan, &inner.told))
-                .flatten(),
-            Hold::Thread(plan) => hold_thread(plan, &inner.told),
-        };
-        Held {
-            _alone: alone,
-            _narrow: narrow,
-        }
+        self.0.hold.held(self.0.alone, &self.0.told)
     }
 
     /// The most cores that a call of this thread may use, by the limits that are alive.
@@ -514,71 +396,6 @@ unsafe fn load(path: &Path) -> Result<Library> {
             format!("{}: it cannot be opened: {why}", path.display()),
         )
     })
-}
-
-impl Hold {
-    const NOTHING: Hold = Hold::Process {
-        _guard: None,
-        own: None,
-    };
-
-    fn of(runtime: &Runtime) -> Result<Self> {
-        let only = runtimes().select(|other| other.filepath() == runtime.filepath());
-        let plan = Limits::new().all(1).kernels().plan(&only)?;
-        let guard = plan.limit_process()?;
-        if guard.outcomes().iter().all(Outcome::is_honoured) {
-            return Ok(Hold::Process {
-                _guard: Some(guard),
-                own: (runtime.internal_api() == "mkl").then(|| (runtime.clone(), plan)),
-            });
-        }
-        drop(guard);
-        all_hold(plan.limit_thread()?.outcomes(), ErrorKind::Unsupported)?;
-        Ok(Hold::Thread(plan))
-    }
-}
-
-/// Holds the calling thread at one, for work that is done whether it can be held or not; if not, that is told, unless `told`
-/// says that it was.
-pub(super) fn hold_thread(plan: &Plan, told: &AtomicBool) -> Option<ThreadGuard> {
-    let guard = plan.limit_thread();
-    if !guard.as_ref().is_ok_and(ThreadGuard::all_hold) {
-        tell(&guard, told);
-    }
-    guard.ok()
-}
-
-#[cold]
-fn tell(guard: &Result<ThreadGuard>, told: &AtomicBool) {
-    // Relaxed: it hands nothing over.
-    if told.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    const WHAT: &str = "BLAS calls of a thread are not held at one thread";
-    match guard {
-        Ok(guard) => {
-            for outcome in guard.outcomes().iter().filter(|it| !it.is_honoured()) {
-                tracing::warn!(%outcome, "{WHAT}");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "{WHAT}"),
-    }
-}
-
-/// Refuses limits of one thread of which some do not hold.
-pub(super) fn all_hold(outcomes: &[Outcome], kind: ErrorKind) -> Result<()> {
-    let Some(bad) = outcomes.iter().find(|outcome| !outcome.is_honoured()) else {
-        return Ok(());
-    };
-    let why = bad.shortfall.as_ref().map(ToString::to_string);
-    Err(Error::new(
-        kind,
-        format!(
-            "{}: it cannot be held at one thread: {}",
-            bad.runtime.filepath().display(),
-            why.unwrap_or_default()
-        ),
-    ))
 }
 
 impl fmt::Debug for Blas {

@@ -3,39 +3,21 @@
 //! Two kinds of libraries need that. Where the setter reaches one thread only (OpenMP builds, MKL under TBB), nothing else
 //! holds such a call back. And MKL calls inside itself, where dispatch does not see it: held at one thread, its LAPACK would
 //! leave idle cores idle. So such a call gets as many threads as there are idle workers: these are asked as for any shared
-//! call, those who come within [`ARRIVAL`] sleep until it has ended, and the library has one thread for each of them, and one
-//! for the caller, in the scope of this thread.
+//! call, those who come soon sleep until it has ended (`share/guests.rs`), and the library has one thread for each of them, and one
+//! for the caller, in the scope of this thread. Calls that are not worth that, by what those of their size took (`history.rs`), have one.
 //!
 //! Invariants: a worker sleeps here only while the call of its caller runs, and counts as computing meanwhile, so that no more
-//! threads run than there are cores; the thread's own number is as before when the call has ended; a call inside another one,
-//! or inside a tile, has one thread.
+//! threads run than there are cores; the thread's own number is as before when the call has ended, also when it was left by
+//! `longjmp` (`under_way.rs`); a call inside another one, or inside a tile, has one thread.
 
 use super::backend::Blas;
-use super::share::{in_tile, share_kernels, width};
+use super::history::{Cheap, History, Size};
+use super::share::{Guests, in_tile, width};
+use super::under_way::{Forwarded, Kept, Mark, Number, UnderWay};
 use crate::runtime::runtimes;
-use crate::sys::call::{MapInt, SetInt};
+use crate::sys::call::{GetInt, MapInt, SetInt};
 use crate::sys::library::Library;
-use std::cell::{Cell, RefCell};
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
-
-/// How long a call waits for workers: as long as waking one takes.
-const ARRIVAL: Duration = Duration::from_micros(100);
-
-/// Calls of which the last took less work than this, in nanoseconds, do not wait for workers.
-const WORTH: u64 = 2_000_000;
-
-/// What takes less than this, in nanoseconds, is a question for the size of a workspace most likely, and says nothing of the call
-/// that follows it.
-const QUESTION: u64 = 20_000;
-
-thread_local! {
-    /// This thread is in such a call.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
+use std::time::Instant;
 
 /// What a library needs around calls of its routines.
 #[derive(Debug)]
@@ -49,6 +31,8 @@ pub(crate) enum Watch {
 /// MKL's own threads.
 #[derive(Debug)]
 pub(crate) struct Own {
+    /// How many a call of this thread would have.
+    get: GetInt,
     /// Sets the number of the calling thread, and returns the one that it had; 0 for none.
     set: MapInt,
     /// Sets for how long the threads of Intel's OpenMP, where that is its layer, look for work after a call.
@@ -60,6 +44,8 @@ impl Own {
     fn of(blas: &Blas) -> Option<Self> {
         // SAFETY: `mkl_service.h` declares it so.
         let set = unsafe { MapInt::find(blas.library(), "MKL_Set_Num_Threads_Local") }?;
+        // SAFETY: as above.
+        let get = unsafe { GetInt::find(blas.library(), "MKL_Get_Max_Threads") }?;
         let openmp = runtimes()
             .iter()
             .filter(|runtime| runtime.user_api() == "openmp")
@@ -71,94 +57,35 @@ impl Own {
             });
         let (blocktime, openmp) = openmp.unzip();
         Some(Own {
+            get,
             set,
             blocktime,
             _openmp: openmp,
         })
     }
-}
 
-/// The number that a thread of MKL's callers had, put back when this is dropped.
-struct Number<'a> {
-    own: &'a Own,
-    before: i32,
-}
+    /// Whether calls of this thread have one thread as it is.
+    fn is_one(&self) -> bool {
+        // SAFETY: the library is a backend's, which stays loaded.
+        unsafe { self.get.call() == 1 }
+    }
 
-impl<'a> Number<'a> {
-    fn set(own: &'a Own, threads: usize) -> Self {
+    /// From now on the calling thread has so many, until the number is dropped.
+    fn set(&'static self, threads: usize) -> Number {
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         // SAFETY: the library is a backend's, which stays loaded.
-        let before = unsafe { own.set.call(threads) };
-        if let (Some(blocktime), true) = (&own.blocktime, threads > 1) {
+        let before = unsafe { self.set.call(threads) };
+        if let (Some(blocktime), true) = (&self.blocktime, threads > 1) {
             // They would keep cores that are given back busy, for 200 ms.
-            // SAFETY: held in `own`.
+            // SAFETY: held in `self`.
             unsafe { blocktime.call(0) };
         }
-        Number { own, before }
+        Number { own: self, before }
     }
-}
 
-impl Drop for Number<'_> {
-    fn drop(&mut self) {
+    pub(super) fn put_back(&self, before: i32) {
         // SAFETY: the library is a backend's, which stays loaded.
-        unsafe { self.own.set.call(self.before) };
-    }
-}
-
-/// The workers that make room for a call of the library's own.
-struct Room {
-    caller: ThreadId,
-    /// How many came; [`CLOSED`] is added when the call begins.
-    came: AtomicUsize,
-    over: Mutex<bool>,
-    ended: Condvar,
-}
-
-const CLOSED: usize = 1 << 32;
-
-impl Room {
-    /// A worker sleeps until the call has ended, unless it came too late.
-    fn make(&self) {
-        if self.came.fetch_add(1, Ordering::Relaxed) >= CLOSED {
-            return;
-        }
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*over {
-            over = self
-                .ended
-                .wait(over)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// The caller waits for as many, and returns how many came.
-    fn close(&self, wanted: usize) -> usize {
-        let began = Instant::now();
-        while self.came.load(Ordering::Relaxed) < wanted && began.elapsed() < ARRIVAL {
-            thread::yield_now();
-        }
-        self.came.fetch_add(CLOSED, Ordering::Relaxed)
-    }
-
-    fn end(&self) {
-        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.ended.notify_all();
-    }
-}
-
-/// A call that its own thread alone makes.
-struct OnCaller<F>(RefCell<Option<F>>);
-
-// SAFETY: `run` touches what is inside on the thread that made it only; the others do not look at it.
-unsafe impl<F> Sync for OnCaller<F> {}
-
-impl<F: FnOnce()> OnCaller<F> {
-    /// Makes the call, once. Only on the caller's thread.
-    fn run(&self) {
-        let call = self.0.borrow_mut().take();
-        if let Some(call) = call {
-            call();
-        }
+        unsafe { self.set.call(before) };
     }
 }
 
@@ -175,70 +102,61 @@ impl Blas {
         }
     }
 
-    /// Makes such a call. `work` is what the last one like it took, in nanoseconds, all its threads together; 0 if there was none.
-    pub(crate) fn forwarded(&self, watch: &Watch, work: &AtomicU64, call: impl FnOnce()) {
-        if INSIDE.get() {
+    /// Makes such a call, of so large a size, of the routine of this history.
+    pub(crate) fn forwarded(
+        &self,
+        watch: &'static Watch,
+        history: &History,
+        size: Size,
+        call: impl FnOnce(),
+    ) {
+        let mark = Mark(0);
+        let inside = Forwarded::begin(&mark);
+        if inside.is_none() || size == Size::Question {
             return call();
         }
-        INSIDE.set(true);
         match watch {
             Watch::Held => {
-                let _held = self.held();
+                let _under_way = UnderWay::begin(&mark, || Kept::held(self.held()));
                 call();
             }
-            Watch::Idle(own) => self.with_idle(own, work, call),
+            Watch::Idle(own) => self.with_idle(&mark, own, history, size, call),
         }
-        INSIDE.set(false);
     }
 
-    fn with_idle(&self, own: &Own, work: &AtomicU64, call: impl FnOnce()) {
-        let before = work.load(Ordering::Relaxed);
-        let width = width();
+    fn with_idle(
+        &self,
+        mark: &Mark,
+        own: &'static Own,
+        history: &History,
+        size: Size,
+        call: impl FnOnce(),
+    ) {
         // A forked child has no workers: it asks for no limit either, which may need a lock that the fork copied.
-        let wide = width > 1 && !in_tile() && (before == 0 || before >= WORTH);
-        let most = if wide { self.most() } else { None };
-        let wanted = if wide {
-            width.min(most.map_or(usize::MAX, NonZeroUsize::get)) - 1
-        } else {
-            0
-        };
-        let timed = |threads: usize, call: &mut dyn FnMut()| {
-            let began = Instant::now();
-            let number = Number::set(own, threads);
+        let wide = history.is_worth_it(size) && width() > 1 && !in_tile();
+        if !wide {
+            let under_way =
+                (!own.is_one()).then(|| UnderWay::begin(mark, || Kept::number(own.set(1))));
+            let began = Cheap::now();
             call();
-            drop(number);
-            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            if took < QUESTION {
-                return;
-            }
-            work.store(
-                took.saturating_mul(threads as u64).max(1),
-                Ordering::Relaxed,
-            );
-        };
-        let call = OnCaller(RefCell::new(Some(call)));
-        if wanted == 0 {
-            return timed(1, &mut || call.run());
+            let took = began.at_least();
+            drop(under_way);
+            return history.took(size, took, 1);
         }
-        let room = Room {
-            caller: thread::current().id(),
-            came: AtomicUsize::new(0),
-            over: Mutex::new(false),
-            ended: Condvar::new(),
-        };
-        // A tile for each: whoever has one waits until the call has ended, so that the last is the caller's own.
-        share_kernels(wanted + 1, false, most, &|_| {
-            if thread::current().id() == room.caller {
-                // Tiles that nobody took are the caller's too, when the call has been made.
-                if *room.over.lock().unwrap_or_else(PoisonError::into_inner) {
-                    return;
-                }
-                let came = room.close(wanted);
-                timed(1 + came, &mut || call.run());
-                room.end();
-            } else {
-                room.make();
+        let mut threads = 1;
+        let under_way = UnderWay::begin(mark, || {
+            let guests = Guests::gather(self.most());
+            threads += guests.came();
+            Kept {
+                _number: Some(own.set(threads)),
+                _held: None,
+                _guests: Some(guests),
             }
         });
+        let began = Instant::now();
+        call();
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        drop(under_way);
+        history.took(size, took, threads);
     }
 }

@@ -11,14 +11,16 @@
 //! of work, if it was looking just when the region began and had already passed its queue. Who must not have that
 //! waits for the workers, where that cannot deadlock: `pool.broadcast(|_| ())` returns when all are held.
 
-use super::backend::{all_hold, hold_thread};
+use super::hold::{all_hold, hold_thread};
+use super::pool::{self, Pins};
 use super::share::width;
-use crate::cores::Width;
+use crate::budget::{self, Cover};
+use crate::cores::{Place, Width};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit::{Limits, Outcome, Plan, ProcessGuard, ThreadGuard};
 use crate::runtime::runtimes;
 use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,6 +55,8 @@ struct Held {
 
 thread_local! {
     static HELD: RefCell<Held> = const { RefCell::new(Held { regions: Vec::new(), born: None }) };
+    /// How many regions this thread has made that are alive.
+    static MINE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A stretch in which rayon owns the cores: BLAS calls of the pool's workers, and of the thread that made it, use one thread
@@ -75,6 +79,8 @@ pub struct Region<'pool> {
     /// There are runtimes that only a guard in each thread can limit.
     threads: bool,
     pool: Option<&'pool ThreadPool>,
+    /// Of a budget that this process shares with others, for the workers: as many as there were.
+    _cover: Option<Cover>,
     /// It holds the thread that it was made on.
     thread: PhantomData<*const ()>,
 }
@@ -145,12 +151,15 @@ impl<'pool> Region<'pool> {
             // A later plan knows at least the libraries of an earlier one.
             alive.plan = plan.clone().or(alive.plan.take());
         }
+        let cover = cover(pool);
+        MINE.set(MINE.get() + 1);
         let region = Region {
             process: Some(process),
             // Relaxed: a number that nobody else has.
             name: NEXT.fetch_add(1, Ordering::Relaxed),
             threads,
             pool,
+            _cover: cover,
             thread: PhantomData,
         };
         if let Some(plan) = plan {
@@ -199,6 +208,7 @@ impl<'pool> Region<'pool> {
 
 impl Drop for Region<'_> {
     fn drop(&mut self) {
+        MINE.set(MINE.get().saturating_sub(1));
         let born = {
             let mut alive = alive();
             alive.count -= 1;
@@ -218,6 +228,19 @@ impl Drop for Region<'_> {
         }
         self.process = None;
     }
+}
+
+/// Whether the calling thread has made a region that is alive.
+pub(super) fn is_mine() -> bool {
+    MINE.get() > 0
+}
+
+/// Takes a token for each worker, as far as there are some. The thread that waits for them needs none.
+fn cover(pool: Option<&ThreadPool>) -> Option<Cover> {
+    let budget = budget::joined()?;
+    let workers = pool.map_or_else(width, ThreadPool::current_num_threads);
+    let inside = is_mine() || rayon::current_thread_index().is_some();
+    Some(budget.cover(workers, inside))
 }
 
 fn alive() -> MutexGuard<'static, Alive> {
@@ -269,10 +292,10 @@ fn come_of_age() {
 /// # Ok::<(), threadctl::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Pool(Arc<ThreadPool>);
+pub struct Pool(pub(super) Arc<ThreadPool>, pub(super) Arc<[Place]>);
 
 impl Pool {
-    /// A pool of so many workers: see [`Width`].
+    /// A pool of so many workers: see [`Width`]; bound to CPUs where `THREADCTL_PIN` says so. For more: [`Pool::builder`].
     ///
     /// # Errors
     /// [`ErrorKind::InvalidLimit`] for 0, [`ErrorKind::System`] when the threads cannot be started.
@@ -283,24 +306,7 @@ impl Pool {
     /// # Ok::<(), threadctl::Error>(())
     /// ```
     pub fn new(workers: impl Width) -> Result<Self> {
-        let workers = workers.number();
-        let builder = builder(workers)?.start_handler(|_| be_born());
-        let pool = builder.build().map(Arc::new).map_err(|why| {
-            Error::new(
-                ErrorKind::System,
-                format!("a pool of {workers} workers: {why}"),
-            )
-        })?;
-        let mut alive = alive();
-        if alive.count > 0 {
-            alive.born.retain(|pool| pool.strong_count() > 0);
-            alive.born.push(Arc::downgrade(&pool));
-        } else {
-            // A region may have ended while they were born.
-            drop(alive);
-            pool.spawn_broadcast(|_| come_of_age());
-        }
-        Ok(Pool(pool))
+        Pool::builder(workers).build()
     }
 
     /// Makes the global pool of rayon: see [`Pool::new`]. Work in it runs in a region where the program begins one.
@@ -369,12 +375,39 @@ impl Pool {
     }
 }
 
+/// Makes a pool whose workers know of the regions that are alive.
+pub(super) fn born(workers: u32, pins: Option<Arc<Pins>>) -> Result<Arc<ThreadPool>> {
+    let builder = builder(workers)?.start_handler(move |worker| {
+        if let Some(pins) = &pins {
+            pins.bind(worker);
+        }
+        be_born();
+    });
+    let pool = builder.build().map(Arc::new).map_err(|why| {
+        Error::new(
+            ErrorKind::System,
+            format!("a pool of {workers} workers: {why}"),
+        )
+    })?;
+    let mut alive = alive();
+    if alive.count > 0 {
+        alive.born.retain(|pool| pool.strong_count() > 0);
+        alive.born.push(Arc::downgrade(&pool));
+    } else {
+        // A region may have ended while they were born.
+        drop(alive);
+        pool.spawn_broadcast(|_| come_of_age());
+    }
+    Ok(pool)
+}
+
 /// Makes the global pool, changed as wanted.
 fn build_global(
     workers: u32,
     change: impl FnOnce(ThreadPoolBuilder) -> ThreadPoolBuilder,
 ) -> Result<()> {
-    change(builder(workers)?).build_global().map_err(|why| {
+    let builder = pool::bound(builder(workers)?, workers);
+    change(builder).build_global().map_err(|why| {
         // An error of the system's has a source; the others say that the pool, or this worker, is there already.
         let kind = if std::error::Error::source(&why).is_some() {
             ErrorKind::System

@@ -4,6 +4,7 @@ use super::backend::Blas;
 use super::policy::vector::Routine;
 use super::policy::{Pool, Size};
 use super::share::{share_kernels, width};
+use super::under_way::{self, Kept, Mark, UnderWay};
 use crate::error::Result;
 
 impl Blas {
@@ -37,7 +38,11 @@ impl Blas {
     /// (alpha = 0): rare, and not known from those before the library has looked at them.
     #[inline(never)]
     pub(super) fn through<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
-        let _held = self.held();
+        if self.needs_nothing() {
+            return Ok(call());
+        }
+        let mark = Mark(0);
+        let _under_way = UnderWay::begin(&mark, || Kept::held(self.held()));
         Ok(call())
     }
 
@@ -84,6 +89,7 @@ impl Blas {
 
     /// The same for a call of that size.
     pub(super) fn tiles_of(&self, size: Size, count: usize, tile: &(dyn Fn(usize) + Sync)) {
+        under_way::see();
         share_kernels(count, size == Size::Brief, self.most(), &|index| {
             let _held = self.held();
             tile(index);

@@ -1,7 +1,7 @@
 //! The four element types, as dispatch needs them.
 
-use super::backend::Listed;
 use super::level2::Both;
+use super::tables::Listed;
 use crate::sys::blas::Element;
 use num_complex::Complex;
 use std::fmt::Debug;

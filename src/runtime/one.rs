@@ -287,13 +287,22 @@ impl Runtime {
             .into_iter()
             .filter_map(|name| library.symbol(&name))
             .filter_map(|address| objects::origin(address.as_ptr() as usize))
-            .filter_map(|origin| origin.name.canonicalize().ok())
+            .filter_map(|origin| origin.file())
             .any(|file| file == self.filepath())
     }
 
     /// Whether it is one of those OpenMP runtimes of which a process bears only one.
     pub(super) fn is_llvm_openmp(&self) -> bool {
         self.0.kind.description.llvm_openmp
+    }
+
+    /// Whom a setter reaches where all such libraries are alike: an OpenBLAS that says that it has threads of its own has one number
+    /// for the process.
+    fn expected(&self, which: Which) -> Option<Reach> {
+        let description = &self.0.kind.description;
+        let has_own = self.internal_api() == "openblas"
+            && description.threading_layer.as_deref() == Some("pthreads");
+        (has_own && which == Which::First).then_some(Reach::Process)
     }
 
     fn setting(&self, which: Which) -> Option<&Setting> {
@@ -327,7 +336,7 @@ impl Runtime {
             let Some(setting) = self.setting(which).filter(|_| !one_thread) else {
                 continue;
             };
-            let reach = probe::reach(setting);
+            let reach = probe::reach(setting, self.expected(which));
             tracing::debug!(runtime = self.internal_api(), ?reach, "setter tried");
             is_final &= reach.is_final();
             match reach {

@@ -5,7 +5,10 @@
 //! over TBB. The question is asked once per loaded library.
 //!
 //! Both threads are new: the caller may have a value of its own, which would hide the process's from it. The program
-//! may set values meanwhile, so a trial counts only when the next ones agree.
+//! may set values meanwhile, so a trial counts only when the next ones agree, or when it agrees with what is known of such a
+//! library. For the latter one new thread does, which sets while the caller looks (of an OpenBLAS, which calls nobody back): they wait for
+//! each other by looking, for to be
+//! woken takes some ten times as long as all else here, and every program over the provider starts with such a trial.
 //!
 //! What the rest of the process may notice: for some microseconds a process-wide setting has another value (one
 //! less, or 2 where it was 1), which a call that begins just then uses. A value that the program sets in that moment
@@ -14,10 +17,10 @@
 use super::setting::Setting;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The answer for one setter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +55,7 @@ const AGREEING: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 thread_local! {
-    /// This thread is one of a trial: what it calls must not wait for that trial's answer.
+    /// This thread was made for a trial: what it calls must not wait for that trial's answer.
     static TRYING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -61,65 +64,128 @@ pub(crate) fn is_under_way_here() -> bool {
     TRYING.get()
 }
 
-/// Tries `setting`.
-pub(crate) fn reach(setting: &Setting) -> Reach {
-    let mut before = None;
-    let mut agreeing = 0;
-    for _ in 0..TRIALS {
-        let Some(answer) = trial(setting) else {
-            return Reach::Untold;
-        };
-        agreeing = if before == Some(answer) {
-            agreeing + 1
-        } else {
-            1
-        };
-        if agreeing == AGREEING {
-            return answer;
-        }
-        before = Some(answer);
-    }
-    Reach::Untold
-}
-
-/// A trial has not begun, runs, or was given up: it moves from the first to one of the others, once.
+/// It has not begun, runs, or was given up: it moves from the first to one of the others, once.
 const WAITING: u8 = 0;
 const RUNNING: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// `None` when it could not be made.
-fn trial(setting: &Setting) -> Option<Reach> {
+/// Tries `setting`; one trial is enough if it says what is `expected`.
+pub(crate) fn reach(setting: &Setting, expected: Option<Reach>) -> Reach {
+    if let Some(expected) = expected {
+        let seen = seen_from_here(setting);
+        if seen.is_none_or(|reach| reach == expected) {
+            return seen.unwrap_or(Reach::Untold);
+        }
+        // The caller may have a value of its own.
+    }
     let state = Arc::new(AtomicU8::new(WAITING));
-    let (tell, told) = mpsc::channel();
+    // What is sent after each trial: the answer, once there is one.
+    let (tell, told) = mpsc::channel::<Option<Reach>>();
     let (setting, its_state) = (setting.clone(), Arc::clone(&state));
     let helper = named(move || {
         TRYING.set(true);
         let begun =
             its_state.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire);
         if begun.is_ok() {
-            let _ = tell.send(set_and_look(&setting));
+            let answer = try_until_sure(&setting, expected, || {
+                let _ = tell.send(None);
+            });
+            let _ = tell.send(Some(answer));
         }
-    })?;
-    match told.recv_timeout(PATIENCE) {
-        Ok(answer) => {
-            // It could begin, so nothing keeps it from ending; with it goes its hold on the library.
-            let _ = helper.join();
-            answer
-        }
-        // Late, or ended by a panic of a controller. If it has not begun, it never will.
-        Err(_) => {
-            let _ = state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
-            None
+    });
+    let Some(helper) = helper else {
+        return Reach::Untold;
+    };
+    loop {
+        match told.recv_timeout(PATIENCE) {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                // It could begin, so nothing keeps it from ending; with it goes its hold on the library.
+                let _ = helper.join();
+                return answer;
+            }
+            // Late, or ended by a panic of a controller. If it has not begun, it never will.
+            Err(_) => {
+                let _ =
+                    state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+                return Reach::Untold;
+            }
         }
     }
 }
 
-/// Sets another value here and lets a second thread look.
-fn set_and_look(setting: &Setting) -> Option<Reach> {
+/// Where the two threads of [`seen_from_here`] are, in this order; what comes before are [`WAITING`] and [`RUNNING`]. Whoever gives up
+/// goes to the last one, from where nobody goes on.
+const IS_SET: u8 = 3;
+const SEEN: u8 = 4;
+const OVER: u8 = 5;
+
+/// For so long somebody is looked out for all the time.
+const EAGER: Duration = Duration::from_millis(2);
+
+/// What a trial says that a new thread makes and this one watches; `None` if it could not be made now.
+fn seen_from_here(setting: &Setting) -> Option<Reach> {
+    let before = setting.own();
+    let step = Arc::new(AtomicU8::new(WAITING));
+    let seen = Arc::new(AtomicU32::new(before));
+    let (answer, told) = mpsc::channel();
+    let (its, its_step, its_seen) = (setting.clone(), Arc::clone(&step), Arc::clone(&seen));
+    let helper = named(move || {
+        TRYING.set(true);
+        let goes_on = |from, to| {
+            let step = its_step.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+            step.ok()
+        };
+        if goes_on(WAITING, RUNNING).is_none() {
+            return;
+        }
+        let looks = Cell::new(0);
+        let reach = set_while_observed(&its, || {
+            // The first time nothing is set yet.
+            if looks.replace(1) == 1 {
+                goes_on(RUNNING, IS_SET)?;
+                wait_for(&its_step, SEEN)?;
+            }
+            Some(its_seen.load(Ordering::Acquire))
+        });
+        // With it goes this thread's hold on the library, before anybody goes on.
+        drop(its);
+        let _ = answer.send(reach);
+        its_step.store(OVER, Ordering::Release);
+    })?;
+    if wait_for(&step, IS_SET).is_none() {
+        // If it has not begun, it never will; if it has, it puts back what it sets at once.
+        step.store(OVER, Ordering::Release);
+        return None;
+    }
+    seen.store(setting.own(), Ordering::Release);
+    // Unless it has given up.
+    let _ = step.compare_exchange(IS_SET, SEEN, Ordering::AcqRel, Ordering::Acquire);
+    wait_for(&step, OVER)?;
+    // It has nothing left to do, and a program that asks how many threads there are does not see it.
+    let _ = helper.join();
+    told.try_recv().ok()?
+}
+
+/// Until that step is reached; `None` if nobody gets there.
+fn wait_for(step: &AtomicU8, wanted: u8) -> Option<()> {
+    let began = Instant::now();
+    while step.load(Ordering::Acquire) < wanted {
+        match began.elapsed() {
+            time if time < EAGER => thread::yield_now(),
+            time if time < PATIENCE => thread::sleep(EAGER / 10),
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+/// Sets other values here and lets a second thread look, until the answer is sure.
+fn try_until_sure(setting: &Setting, expected: Option<Reach>, tried: impl Fn()) -> Reach {
     let (ask, asked) = mpsc::channel::<()>();
     let (tell, seen) = mpsc::channel::<u32>();
     let theirs = setting.clone();
-    // Twice: before anything is set, and while it is.
+    // Twice in each trial: before anything is set, and while it is.
     let observer = named(move || {
         TRYING.set(true);
         while asked.recv().is_ok() {
@@ -127,16 +193,36 @@ fn set_and_look(setting: &Setting) -> Option<Reach> {
                 return;
             }
         }
-    })?;
-    let answer = set_while_observed(setting, || {
+    });
+    let Some(observer) = observer else {
+        return Reach::Untold;
+    };
+    let look = || {
         ask.send(()).ok()?;
         seen.recv_timeout(PATIENCE).ok()
-    });
-    drop(ask);
-    if answer.is_some() {
-        let _ = observer.join();
+    };
+    let (mut before, mut agreeing) = (None, 0);
+    for _ in 0..TRIALS {
+        let Some(answer) = set_while_observed(setting, look) else {
+            // The other one does not answer: it is not waited for.
+            return Reach::Untold;
+        };
+        agreeing = if before == Some(answer) {
+            agreeing + 1
+        } else {
+            1
+        };
+        before = Some(answer);
+        if agreeing == AGREEING || expected == before {
+            drop(ask);
+            let _ = observer.join();
+            return answer;
+        }
+        tried();
     }
-    answer
+    drop(ask);
+    let _ = observer.join();
+    Reach::Untold
 }
 
 /// Sets another value here; `look` tells what the other thread sees.

@@ -9,6 +9,7 @@ use super::one::{Kind, Runtime};
 use super::scan;
 use crate::sys::library::Library;
 use crate::sys::{elf, memory, objects};
+use std::ffi::CStr;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// rayon's global pool as a runtime, once it runs.
@@ -44,7 +45,7 @@ pub(super) fn runtime() -> Option<Runtime> {
         rank: 0,
         reach: Mutex::new(None),
     };
-    let library = Arc::new(Library::main_program(scan::own_executable(), 0, |_| false));
+    let library = Arc::new(Library::empty_program(scan::own_executable()));
     Some(
         KNOWN
             .get_or_init(|| Runtime::new(Arc::new(kind), library))
@@ -89,8 +90,12 @@ fn global_pool() -> GlobalPool {
 
 fn find_registry() -> Option<usize> {
     let own = objects::own_object();
+    if own.name.as_os_str().is_empty() {
+        return scan::main_program().linked(is_registry);
+    }
     let file = objects::own_file(&own)?;
-    elf::defined_symbols(&file, own.base, elf::Kind::Data, is_registry)
+    let wanted: elf::Wanted = |kind, name| kind == elf::Kind::Data && begins_with_registry(name);
+    elf::defined_symbols(&file, own.base, wanted)
         .into_values()
         .next()
 }
@@ -108,6 +113,13 @@ fn global_threads() -> Option<u32> {
     other.ok()?.join().ok()
 }
 
+/// Whether these bytes begin with its name, and a zero that ends it.
+pub(crate) fn begins_with_registry(bytes: &[u8]) -> bool {
+    // Most variables are not Rust's, or not rayon's: their names are not read to the end.
+    (bytes.starts_with(b"_ZN10rayon_core") || bytes.starts_with(b"_R"))
+        && CStr::from_bytes_until_nul(bytes).is_ok_and(|name| name.to_str().is_ok_and(is_registry))
+}
+
 /// Legacy mangling `_ZN10rayon_core8registry12THE_REGISTRY17h<hash>E`, and v0 `_RNvNtCs<id>_10rayon_core8registry12THE_REGISTRY`.
 pub(crate) fn is_registry(name: &str) -> bool {
     const PATH: &str = "10rayon_core8registry12THE_REGISTRY";
@@ -120,16 +132,16 @@ pub(crate) fn is_registry(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_registry;
+    use super::{begins_with_registry, is_registry};
 
     #[test]
     fn only_the_registry_itself_is_meant() {
-        assert!(is_registry(
-            "_ZN10rayon_core8registry12THE_REGISTRY17h0123456789abcdefE"
-        ));
-        assert!(is_registry(
-            "_RNvNtCs1234_10rayon_core8registry12THE_REGISTRY"
-        ));
+        for name in [
+            "_ZN10rayon_core8registry12THE_REGISTRY17h0123456789abcdefE",
+            "_RNvNtCs1234_10rayon_core8registry12THE_REGISTRY",
+        ] {
+            assert!(is_registry(name) && begins_with_registry(format!("{name}\0_").as_bytes()));
+        }
         assert!(!is_registry(
             "_ZN10rayon_core8registry16THE_REGISTRY_SET17h0123456789abcdefE"
         ));

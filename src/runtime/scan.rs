@@ -14,6 +14,8 @@ use super::custom::{self, Registration};
 use super::describe::{Affixes, Around, PLAIN, Subject};
 use super::one::{Inner, Kind, Runtime};
 use super::openmp;
+use super::rayon;
+use crate::sys::elf;
 use crate::sys::library::Library;
 use crate::sys::objects::{self, Generation, LoadedObject};
 use std::path::{Path, PathBuf};
@@ -183,11 +185,7 @@ fn rescan(memory: &Memory, trust: bool) -> (Stamp, Vec<Runtime>) {
         .filter(|object| !object.name.as_os_str().is_empty())
         .filter(|object| {
             // The name of the file itself counts too: `libblas.so.3` is often a link to a runtime.
-            wanted(&file_name(&object.name))
-                || object
-                    .name
-                    .canonicalize()
-                    .is_ok_and(|real| wanted(&file_name(&real)))
+            wanted(&file_name(&object.name)) || wanted(&file_name(&behind_links(&object.name)))
         })
         // Gone again already: then it is no runtime of this process.
         .filter_map(|object| Library::hold(&object.name).map(|held| (object, Arc::new(held))))
@@ -334,8 +332,8 @@ fn linked_statically(old: &[Known], around: Around<'_>) -> Vec<(Known, Runtime)>
         .collect()
 }
 
-/// The main program and what it links statically, read once.
-fn main_program() -> Arc<Library> {
+/// The main program and what it links statically, rayon's registry among it, read once.
+pub(super) fn main_program() -> Arc<Library> {
     static MAIN: OnceLock<Arc<Library>> = OnceLock::new();
     if let Some(program) = MAIN.get() {
         return Arc::clone(program);
@@ -343,7 +341,13 @@ fn main_program() -> Arc<Library> {
     // Not inside `get_or_init`: the loader is asked, whose lock another thread may hold while it waits for this.
     let (_, objects) = objects::loaded_objects();
     let base = objects.first().map_or(0, |object| object.base);
-    let program = Library::main_program(own_executable(), base, catalog::is_catalog_symbol);
+    // One look for both, since reading the names of a large program takes longer than all else that is done here.
+    let wanted: elf::Wanted = |kind, name| match kind {
+        elf::Kind::Function => catalog::is_catalog_symbol(name),
+        elf::Kind::Data => rayon::begins_with_registry(name),
+        elf::Kind::Other => false,
+    };
+    let program = Library::main_program(own_executable(), base, wanted);
     Arc::clone(MAIN.get_or_init(|| Arc::new(program)))
 }
 
@@ -396,9 +400,47 @@ pub(crate) fn keep_one_of_each<T>(found: &mut Vec<T>, identity: impl Fn(&T) -> I
     *found = kept;
 }
 
+/// The file that a path leads to, by way of links to the file itself: the folders that it is in are not looked at one by one, as
+/// `canonicalize` does, which asks the kernel some eight times for each library of a process.
+fn behind_links(path: &Path) -> PathBuf {
+    /// As the kernel: more are a ring.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(target) = path.read_link() else {
+            break;
+        };
+        path.pop();
+        path.push(target);
+    }
+    path
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::behind_links;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_to_the_file_and_rings_are_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("libopenblas.so.0"), "").unwrap();
+        symlink("libopenblas.so.0", at("second")).unwrap();
+        symlink(at("second"), at("libblas.so.3")).unwrap();
+        symlink("ring", at("ring")).unwrap();
+        for name in ["libblas.so.3", "second", "libopenblas.so.0"] {
+            assert_eq!(behind_links(&at(name)), at("libopenblas.so.0"));
+        }
+        assert_eq!(behind_links(&at("ring")), at("ring"));
+        assert_eq!(behind_links(&at("missing")), at("missing"));
+    }
 }

@@ -33,6 +33,11 @@ impl Setting {
         self.functions.key()
     }
 
+    /// Whether it is a number that a library's own functions read and write, and nothing else.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.functions, Functions::Plain { .. })
+    }
+
     /// The most threads that a call of this thread would use now. Anything below 1 is one thread to the library.
     pub(crate) fn get(&self) -> u32 {
         let own = self.own();

@@ -1,10 +1,11 @@
 //! The symbol tables of ELF files, for what the dynamic loader cannot see: functions linked statically into a program,
 //! data that a program does not export, and libraries of other processes.
 //!
-//! Invariant: a table is read whole, its names too. Name by name, it took two system calls each, and thousands of
-//! them were most of the run time of a short command. Since files of others are read, what a file claims about
+//! Invariant: a table is read whole, its names too, but for the main program's, which is mapped. Name by name, it took two system calls
+//! each, and thousands of them were most of the run time of a short command. Since files of others are read, what a file claims about
 //! itself costs no more than the limits below.
 
+use super::mapped::Mapped;
 use object::elf::{
     FileHeader32, FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, STT_OBJECT, STT_TLS,
 };
@@ -56,7 +57,7 @@ pub(crate) struct Symbol<'a> {
     /// neither.
     #[cfg_attr(
         not(feature = "diagnose"),
-        expect(dead_code, reason = "in this process one kind at a time is asked for")
+        expect(dead_code, reason = "what is not wanted by its kind is not visited")
     )]
     pub kind: Kind,
     /// Whether the file has it, rather than wants it from another.
@@ -90,27 +91,36 @@ impl Kind {
     }
 }
 
-/// Calls `visit` for every symbol of the file of a kind that is `wanted`: those that the loader sees first, then all that were
-/// not stripped.
+/// Calls `visit` for every symbol of the file that is `wanted`, by its kind and by the bytes from its name's beginning on: those that the
+/// loader sees first, then all that were not stripped.
 ///
 /// # Errors
 /// The file cannot be read, or is no ELF file.
+#[cfg(feature = "diagnose")]
 pub(crate) fn visit_symbols(
     file: &File,
-    wanted: impl Fn(Kind) -> bool,
+    wanted: impl Fn(Kind, &[u8]) -> bool,
     visit: &mut dyn FnMut(Symbol<'_>),
 ) -> object::read::Result<()> {
     // Reads the ranges that are asked for, not the whole of a program with debug information.
     let cache = ReadCache::new(file);
-    match FileKind::parse(&cache)? {
-        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(Limited(&cache), wanted, visit),
-        _ => visit_of::<FileHeader64<Endianness>>(Limited(&cache), wanted, visit),
+    visit_all(Limited(&cache), wanted, visit)
+}
+
+fn visit_all<'a>(
+    file: impl ReadRef<'a>,
+    wanted: impl Fn(Kind, &[u8]) -> bool,
+    visit: &mut dyn FnMut(Symbol<'_>),
+) -> object::read::Result<()> {
+    match FileKind::parse(file)? {
+        FileKind::Elf32 => visit_of::<FileHeader32<Endianness>>(file, wanted, visit),
+        _ => visit_of::<FileHeader64<Endianness>>(file, wanted, visit),
     }
 }
 
-fn visit_of<E: FileHeader<Endian = Endianness>>(
-    cache: Limited<'_>,
-    wanted: impl Fn(Kind) -> bool,
+fn visit_of<'a, E: FileHeader<Endian = Endianness>>(
+    cache: impl ReadRef<'a>,
+    wanted: impl Fn(Kind, &[u8]) -> bool,
     visit: &mut dyn FnMut(Symbol<'_>),
 ) -> object::read::Result<()> {
     let header = E::parse(cache)?;
@@ -128,10 +138,9 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
             let kind_of = Kind::of(symbol.st_type());
             // A thread-local variable has an offset, not an address. And most of what a program has is not asked for, while
             // finding where names end is most of the work.
-            if symbol.st_type() == STT_TLS || !wanted(kind_of) {
-                continue;
-            }
-            if let Some(name) = name_at(names, symbol.st_name(endian) as usize) {
+            let from = names.get(symbol.st_name(endian) as usize..);
+            let from = from.filter(|from| symbol.st_type() != STT_TLS && wanted(kind_of, from));
+            if let Some(name) = from.and_then(name_at) {
                 visit(Symbol {
                     name,
                     address: symbol.st_value(endian).into(),
@@ -145,29 +154,46 @@ fn visit_of<E: FileHeader<Endian = Endianness>>(
     Ok(())
 }
 
-/// The name that begins there. Names that are not UTF-8 are none of ours.
-fn name_at(names: &[u8], start: usize) -> Option<&str> {
-    let rest = names.get(start..)?;
+/// The name that these bytes begin with. Names that are not UTF-8 are none of ours.
+fn name_at(rest: &[u8]) -> Option<&str> {
     let name = CStr::from_bytes_until_nul(rest.get(..NAME).unwrap_or(rest));
     let name = name.ok()?.to_str().ok()?;
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines as a `kind`.
+/// Addresses, in the object mapped at `base`, of those of the `wanted` names that the file defines as functions or as data.
 ///
 /// The caller makes sure that `file` is what is mapped there. An unreadable or stripped file gives an empty map: the
 /// caller then knows of no such symbol, which is the truth as far as it can be seen.
-pub(crate) fn defined_symbols(
-    file: &File,
-    base: usize,
-    kind: Kind,
-    wanted: impl Fn(&str) -> bool,
-) -> HashMap<String, usize> {
+pub(crate) fn defined_symbols(file: &File, base: usize, wanted: Wanted) -> HashMap<String, usize> {
+    let cache = ReadCache::new(file);
+    defined(Limited(&cache), base, wanted)
+}
+
+/// The same of the file of the main program.
+pub(crate) fn defined_by_program(base: usize, wanted: Wanted) -> HashMap<String, usize> {
+    // Read, the tables of a program with debug information would fill some hundred new pages.
+    match Mapped::main_program() {
+        Ok(program) => defined(program.as_ref(), base, wanted),
+        Err(error) => {
+            // A limit of addresses (`ulimit -v`) may leave no room for the whole file.
+            tracing::debug!(%error, "the program's file cannot be mapped, so it is read");
+            File::open("/proc/self/exe").map_or_else(
+                |_| HashMap::new(),
+                |file| defined_symbols(&file, base, wanted),
+            )
+        }
+    }
+}
+
+/// Which names: by the bytes that they begin with, behind which others may follow.
+pub(crate) type Wanted = fn(Kind, &[u8]) -> bool;
+
+fn defined<'a>(file: impl ReadRef<'a>, base: usize, wanted: Wanted) -> HashMap<String, usize> {
     let mut found = HashMap::new();
-    let of_kind = |found| found == kind;
-    let outcome = visit_symbols(file, of_kind, &mut |symbol| {
-        let fits = symbol.is_defined && symbol.address != 0;
-        if fits && wanted(symbol.name) {
+    let wanted = |kind, name: &[u8]| kind != Kind::Other && wanted(kind, name);
+    let outcome = visit_all(file, wanted, &mut |symbol| {
+        if symbol.is_defined && symbol.address != 0 {
             let address = base.wrapping_add(symbol.address as usize);
             found.insert(symbol.name.to_owned(), address);
         }
@@ -185,36 +211,43 @@ mod tests {
     #[test]
     fn a_file_that_is_no_elf_has_no_symbols() {
         let file = File::open("Cargo.toml").unwrap();
-        assert!(defined_symbols(&file, 0, Kind::Function, |_| true).is_empty());
+        assert!(defined_symbols(&file, 0, |_, _| true).is_empty());
     }
 
     #[test]
     fn the_test_program_defines_main_and_it_is_a_function() {
+        let main = |kind: Wanted| defined_by_program(0, kind).contains_key("main");
+        assert!(main(
+            |kind, name| kind == Kind::Function && name.starts_with(b"main\0")
+        ));
+        assert!(!main(
+            |kind, name| kind == Kind::Data && name.starts_with(b"main\0")
+        ));
         let program = File::open("/proc/self/exe").unwrap();
-        let main = |kind| defined_symbols(&program, 0, kind, |name| name == "main").len();
-        assert_eq!([main(Kind::Function), main(Kind::Data)], [1, 0]);
+        let all: Wanted = |_, name| name.starts_with(b"main");
+        assert_eq!(
+            defined_symbols(&program, 0, all),
+            defined_by_program(0, all)
+        );
     }
 
     #[test]
     fn what_a_program_wants_from_others_is_not_defined_by_it() {
-        let program = File::open("/proc/self/exe").unwrap();
-        let found = defined_symbols(&program, 0, Kind::Function, |name| {
-            name.starts_with("dlopen")
-        });
+        let found = defined_by_program(0, |_, name| name.starts_with(b"dlopen"));
         assert!(found.is_empty(), "{found:?}");
     }
 
     #[test]
     fn a_name_that_does_not_end_is_none() {
-        assert_eq!(name_at(b"\0abc\0de", 1), Some("abc"));
-        assert_eq!(name_at(b"\0abc\0de", 5), None);
-        assert_eq!(name_at(b"\0abc\0de", 0), None);
-        assert_eq!(name_at(b"\0abc\0de", 99), None);
+        assert_eq!(name_at(b"abc\0de"), Some("abc"));
+        assert_eq!(name_at(b"de"), None);
+        assert_eq!(name_at(b"\0abc\0de"), None);
+        assert_eq!(name_at(b""), None);
         let long = [b'a'; NAME];
         assert_eq!(
-            name_at(&[&long[1..], b"\0"].concat(), 0).map(str::len),
+            name_at(&[&long[1..], b"\0"].concat()).map(str::len),
             Some(NAME - 1)
         );
-        assert_eq!(name_at(&[&long[..], b"\0"].concat(), 0), None);
+        assert_eq!(name_at(&[&long[..], b"\0"].concat()), None);
     }
 }

@@ -4,8 +4,9 @@
 //! found out, and it is held while they are used. Unlike a BLAS, a library without LAPACK is whole: each routine may be
 //! absent, which its call says by `None`.
 
-use super::blas::{Element, Integer, Naming};
+use super::blas::{Element, Integer};
 use super::library::Library;
+use super::naming::Naming;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;

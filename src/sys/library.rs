@@ -6,7 +6,6 @@
 use super::{elf, fit, objects};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::os::raw::{c_char, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -35,8 +34,11 @@ unsafe impl Sync for Library {}
 impl Library {
     /// Holds a library that is already loaded; `None` when it is not (any more).
     ///
-    /// Never loads anything: this is `RTLD_NOLOAD`.
+    /// Never loads anything: this is `RTLD_NOLOAD`. The main program, which has no name in the loader's list, is no library.
     pub(crate) fn hold(name: &Path) -> Option<Library> {
+        if name.as_os_str().is_empty() {
+            return None;
+        }
         open(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
             .ok()
             .map(|handle| Library {
@@ -73,20 +75,29 @@ impl Library {
         })
     }
 
-    /// What the main program links statically, of the `wanted` functions. `path` is only its name.
-    pub(crate) fn main_program(
-        path: PathBuf,
-        base: usize,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Library {
-        // The very file that is mapped, whatever has become of its name.
-        let symbols = File::open("/proc/self/exe").map_or_else(
-            |_| HashMap::new(),
-            |program| elf::defined_symbols(&program, base, elf::Kind::Function, wanted),
-        );
+    /// The main program, with nothing in it. `path` is only its name.
+    pub(crate) fn empty_program(path: PathBuf) -> Library {
         Library {
             path,
-            source: Source::Linked(symbols),
+            source: Source::Linked(HashMap::new()),
+        }
+    }
+
+    /// What the main program links statically, of the `wanted` functions and variables. `path` is only its name.
+    pub(crate) fn main_program(path: PathBuf, base: usize, wanted: elf::Wanted) -> Library {
+        Library {
+            path,
+            source: Source::Linked(elf::defined_by_program(base, wanted)),
+        }
+    }
+
+    /// The address of the first one whose name fits, among what a program links statically.
+    pub(crate) fn linked(&self, fits: impl Fn(&str) -> bool) -> Option<usize> {
+        match &self.source {
+            Source::Handle(_) => None,
+            Source::Linked(symbols) => symbols
+                .iter()
+                .find_map(|(name, address)| fits(name).then_some(*address)),
         }
     }
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::raw::{c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mapped object: the main program or a shared library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,18 @@ pub(crate) struct LoadedObject {
     pub name: PathBuf,
     /// What has to be added to the addresses in its symbol table.
     pub base: usize,
+}
+
+impl LoadedObject {
+    /// Its file, symbolic links resolved, as far as it is still there under that name.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let name = if self.name.as_os_str().is_empty() {
+            Path::new("/proc/self/exe")
+        } else {
+            &self.name
+        };
+        name.canonicalize().ok()
+    }
 }
 
 /// Counts of objects loaded and unloaded since the process began: equal counts mean an unchanged list.
@@ -40,19 +52,10 @@ impl Generation {
 
 /// The object that contains this very code: the main program, or an extension written in Rust.
 pub(crate) fn own_object() -> LoadedObject {
-    let here = own_address();
-    let own = origin(here).and_then(|origin| {
-        loaded_objects()
-            .1
-            .into_iter()
-            .find(|object| !object.name.as_os_str().is_empty() && object.name == origin.name)
-    });
-    // The loader lists the main program without a name, whatever `dladdr` calls it.
-    own.or_else(|| loaded_objects().1.into_iter().next())
-        .unwrap_or(LoadedObject {
-            name: PathBuf::new(),
-            base: 0,
-        })
+    origin(own_address()).unwrap_or(LoadedObject {
+        name: PathBuf::new(),
+        base: 0,
+    })
 }
 
 /// The file of [`own_object`], if it is still the one that is mapped: an upgrade puts another in its place.
@@ -90,26 +93,52 @@ fn identity_at(line: &str, address: usize) -> Option<((u32, u32), u64)> {
     ))
 }
 
-/// The object that an address lies in: its name as the loader knows it, and where its first page is mapped.
+/// The object that an address lies in, as the loader lists it.
+///
+/// `dladdr` says that too, and looks for the nearest of the object's symbols besides: at all of them, tens of thousands in a library of
+/// BLAS and LAPACK.
 pub(crate) fn origin(address: usize) -> Option<LoadedObject> {
-    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: any address may be asked about; `info` is written when the result is not 0.
-    if unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } == 0 {
-        return None;
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        out: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `out` is the pair that `origin` passed, borrowed by nobody else during the iteration.
+        let (address, found) = unsafe { &mut *out.cast::<(usize, Option<LoadedObject>)>() };
+        // SAFETY: the loader passes a valid record for the duration of the callback.
+        let info = unsafe { &*info };
+        let contains = (0..usize::from(info.dlpi_phnum)).any(|index| {
+            // SAFETY: so many headers.
+            let header = unsafe { &*info.dlpi_phdr.wrapping_add(index) };
+            let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+            header.p_type == libc::PT_LOAD && address.wrapping_sub(start) < header.p_memsz as usize
+        });
+        if !contains {
+            return 0;
+        }
+        // SAFETY: as above.
+        *found = Some(unsafe { object_of(info) });
+        1
     }
-    // SAFETY: written by the successful call.
-    let info = unsafe { info.assume_init() };
-    let name = if info.dli_fname.is_null() {
+    let mut out = (address, None);
+    // SAFETY: `look` matches the callback's signature and `out` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut out).cast()) };
+    out.1
+}
+
+/// # Safety
+/// A record of the loader's, in a callback that it was passed to.
+unsafe fn object_of(info: &libc::dl_phdr_info) -> LoadedObject {
+    let name = if info.dlpi_name.is_null() {
         &[]
     } else {
-        // SAFETY: not null, hence a C string owned by the loader; copied at once. The object holds code or data of
-        // the caller's interest, so it is loaded.
-        unsafe { CStr::from_ptr(info.dli_fname) }.to_bytes()
+        // SAFETY: a non-null `dlpi_name` is a C string that lives as long as the object, hence this callback.
+        unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()
     };
-    Some(LoadedObject {
+    LoadedObject {
         name: PathBuf::from(OsStr::from_bytes(name)),
-        base: info.dli_fbase as usize,
-    })
+        base: info.dlpi_addr as usize,
+    }
 }
 
 /// The object behind a handle of `dlopen`, which is open.
@@ -154,16 +183,8 @@ pub(crate) fn loaded_objects() -> (Generation, Vec<LoadedObject>) {
         // SAFETY: the loader passes a valid record for the duration of the callback.
         let info = unsafe { &*info };
         *generation = generation_of(info);
-        let name = if info.dlpi_name.is_null() {
-            &[]
-        } else {
-            // SAFETY: a non-null `dlpi_name` is a C string that lives as long as the object, hence this callback.
-            unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()
-        };
-        objects.push(LoadedObject {
-            name: PathBuf::from(OsStr::from_bytes(name)),
-            base: info.dlpi_addr as usize,
-        });
+        // SAFETY: as above.
+        objects.push(unsafe { object_of(info) });
         0
     }
     let mut out = (NO_GENERATION, Vec::with_capacity(32));
@@ -214,6 +235,24 @@ mod tests {
         assert_eq!(identity_at(line, 0x7f10), Some(((0xfd, 1), 42)));
         assert_eq!(identity_at(line, 0x8000), None);
         assert_eq!(identity_at("no map", 0x8000), None);
+    }
+
+    #[test]
+    fn an_address_lies_in_the_object_that_the_loader_lists() {
+        let objects = loaded_objects().1;
+        assert_eq!(
+            own_object(),
+            objects[0],
+            "the test program contains this code"
+        );
+        let of_c = origin(libc::strlen as *const () as usize);
+        assert!(of_c.is_some_and(|it| objects.contains(&it) && it != objects[0]));
+        let local = 0_u8;
+        assert_eq!(
+            origin((&raw const local).addr()),
+            None,
+            "the stack is no object's"
+        );
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Binding the references of a loaded library anew: the slots through which it calls functions by name.
 //!
 //! A program exports nothing by default, so a library that is opened at run time binds its `dgemm_` to its own. Its slots
-//! are found as the dynamic loader finds them, in its relocations, and written as the loader writes them.
+//! are found as the dynamic loader finds them, in its relocations, and written as the loader writes them. Which of its symbols are meant
+//! is looked up first, by its hash table: thousands of references are then told apart by numbers, and no names are read.
 //!
 //! Invariants: the object is never unloaded; only slots of function references (JUMP_SLOT, GLOB_DAT) are written, each in one
 //! store, so that whoever calls meanwhile finds one function or the other; what the loader had made read-only is read-only
 //! again afterwards.
 
 use super::objects::LoadedObject;
-use std::cell::Cell;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::ops::Range;
 use std::os::raw::{c_char, c_int, c_void};
@@ -47,6 +47,8 @@ const DT_SYMTAB: i64 = 6;
 const DT_RELA: i64 = 7;
 const DT_RELASZ: i64 = 8;
 const DT_JMPREL: i64 = 23;
+/// An extension of GNU's that all libraries have now.
+const DT_GNU_HASH: i64 = 0x6fff_fef5;
 
 /// GLOB_DAT and JUMP_SLOT, which hold the plain address of a symbol.
 #[cfg(target_arch = "x86_64")]
@@ -64,17 +66,14 @@ struct Segments {
     relro: Range<usize>,
 }
 
-/// Has the object's references to those names lead to other functions, and returns how many references were changed.
+/// Has the object's references to each of those names lead to the function beside it, and returns how many references were changed.
 ///
 /// # Errors
 /// What the system says when it does not let a page be written; those before it are changed.
 ///
 /// # Safety
-/// The object is never unloaded, and for each name `target` gives a function that may be called in its place.
-pub(crate) unsafe fn rebind(
-    object: &LoadedObject,
-    target: &dyn Fn(&str) -> Option<usize>,
-) -> io::Result<usize> {
+/// The object is never unloaded, and each function may be called in the place of that of its name.
+pub(crate) unsafe fn rebind(object: &LoadedObject, targets: &[(&str, usize)]) -> io::Result<usize> {
     let Some(segments) = segments(object) else {
         return Ok(0);
     };
@@ -82,7 +81,7 @@ pub(crate) unsafe fn rebind(
     let tables = unsafe { tables(object.base, segments.dynamic) };
     let relro = whole_pages(&segments.relro);
     // SAFETY: the object's own tables.
-    let slots = unsafe { tables.slots(object.base, target) };
+    let slots = unsafe { tables.slots(object.base, targets) };
     if slots.is_empty() {
         return Ok(0);
     }
@@ -101,19 +100,36 @@ pub(crate) unsafe fn rebind(
     Ok(slots.len())
 }
 
+/// Where the object's references to a function of this name lead.
+pub(crate) fn values(object: &LoadedObject, name: &str) -> Vec<usize> {
+    let read = |(slot, _): (usize, usize)| {
+        // SAFETY: an aligned word of the object, which the loader may write at the same time.
+        unsafe { AtomicUsize::from_ptr(slot as *mut usize) }.load(Ordering::Acquire)
+    };
+    slots_of(object, name).into_iter().map(read).collect()
+}
+
+/// The definition of a function that is found first by all whose references are bound in the usual order.
+pub(crate) fn global(name: &str) -> Option<usize> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the default scope needs no handle; `name` is a C string.
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!address.is_null()).then_some(address as usize)
+}
+
 /// Whether an object refers to a function of this name that is to be found in others, or in itself.
 pub(crate) fn refers_to(object: &LoadedObject, name: &str) -> bool {
+    !slots_of(object, name).is_empty()
+}
+
+/// The object's references to a function of this name, with nothing beside them. The object stays loaded: it is a backend's, or the
+/// caller's code lies in it.
+fn slots_of(object: &LoadedObject, name: &str) -> Vec<(usize, usize)> {
     let Some(segments) = segments(object) else {
-        return false;
+        return Vec::new();
     };
-    let found = Cell::new(false);
-    let look = |other: &str| {
-        found.set(found.get() || other == name);
-        None
-    };
-    // SAFETY: the dynamic section of a loaded object, and its own tables; the caller's code lies in it, so it stays.
-    unsafe { tables(object.base, segments.dynamic).slots(object.base, &look) };
-    found.get()
+    // SAFETY: the dynamic section of a loaded object, and its own tables.
+    unsafe { tables(object.base, segments.dynamic).slots(object.base, &[(name, 0)]) }
 }
 
 /// The tables of an object that say what it refers to by name.
@@ -121,6 +137,7 @@ pub(crate) fn refers_to(object: &LoadedObject, name: &str) -> bool {
 struct Tables {
     symbols: usize,
     names: usize,
+    hash: usize,
     /// Address and size in bytes.
     relocations: [(usize, usize); 2],
 }
@@ -145,6 +162,7 @@ unsafe fn tables(base: usize, dynamic: usize) -> Tables {
             DT_NULL => return tables,
             DT_SYMTAB => tables.symbols = absolute(value),
             DT_STRTAB => tables.names = absolute(value),
+            DT_GNU_HASH => tables.hash = absolute(value),
             DT_RELA => tables.relocations[0].0 = absolute(value),
             DT_RELASZ => tables.relocations[0].1 = value,
             DT_JMPREL => tables.relocations[1].0 = absolute(value),
@@ -160,43 +178,113 @@ impl Tables {
     ///
     /// # Safety
     /// The tables are those of the object at `base`.
-    unsafe fn slots(
-        &self,
-        base: usize,
-        target: &dyn Fn(&str) -> Option<usize>,
-    ) -> Vec<(usize, usize)> {
-        let mut slots = Vec::new();
+    unsafe fn slots(&self, base: usize, targets: &[(&str, usize)]) -> Vec<(usize, usize)> {
         if self.symbols == 0 || self.names == 0 {
-            return slots;
+            return Vec::new();
         }
-        for (table, size) in self.relocations {
-            let count = if table == 0 {
-                0
-            } else {
-                size / size_of::<Relocation>()
-            };
-            for index in 0..count {
+        // SAFETY: our caller's promise, here and below.
+        let mut numbers =
+            unsafe { self.by_hash(targets) }.unwrap_or_else(|| unsafe { self.by_name(targets) });
+        numbers.sort_unstable();
+        let slot = |(offset, symbol): (usize, u32)| {
+            let place = numbers.binary_search_by_key(&symbol, |(number, _)| *number);
+            Some((base.wrapping_add(offset), numbers[place.ok()?].1))
+        };
+        // SAFETY: as above.
+        unsafe { self.references() }.filter_map(slot).collect()
+    }
+
+    /// All references to functions: where their slots are in the object, and the numbers of their symbols.
+    ///
+    /// # Safety
+    /// As for [`slots`](Tables::slots).
+    unsafe fn references(&self) -> impl Iterator<Item = (usize, u32)> {
+        let tables = self.relocations.iter().filter(|(table, _)| *table != 0);
+        tables.flat_map(|&(table, size)| {
+            (0..size / size_of::<Relocation>()).filter_map(move |index| {
                 let relocation = (table as *const Relocation).wrapping_add(index);
                 // SAFETY: one of the table's entries.
                 let Relocation { offset, info, .. } = unsafe { relocation.read() };
                 // The upper half is the symbol, the lower the kind.
-                if !REFERENCES.contains(&(info as u32)) {
-                    continue;
+                let is_one = REFERENCES.contains(&(info as u32));
+                is_one.then_some((offset, (info >> 32) as u32))
+            })
+        })
+    }
+
+    /// # Safety
+    /// As for [`slots`](Tables::slots), and there is such a symbol.
+    unsafe fn name(&self, symbol: u32) -> &[u8] {
+        let symbol = (self.symbols as *const Symbol).wrapping_add(symbol as usize);
+        // SAFETY: a symbol names a text of the object's texts, which end in NUL.
+        unsafe { CStr::from_ptr((self.names + (*symbol).name as usize) as *const c_char) }
+            .to_bytes()
+    }
+
+    /// The numbers of the symbols that have these names, with what belongs to the names; `None` where no hash table tells.
+    ///
+    /// # Safety
+    /// As for [`slots`](Tables::slots).
+    unsafe fn by_hash(&self, targets: &[(&str, usize)]) -> Option<Vec<(u32, usize)>> {
+        if self.hash == 0 {
+            return None;
+        }
+        let at = |table: usize, index: u32| {
+            // SAFETY: our callers below stay in the tables, which are words of 32 bits.
+            unsafe { (table as *const u32).wrapping_add(index as usize).read() }
+        };
+        // Four numbers, a filter in words of the machine's size, a symbol for each remainder of a hash, and then the hashes of the
+        // symbols from `first` on, of which the last with a remainder is odd.
+        let [remainders, first, filter] = [0, 1, 2].map(|index| at(self.hash, index));
+        let heads = self.hash + 4 * size_of::<u32>() + filter as usize * size_of::<usize>();
+        let hashes = heads + remainders as usize * size_of::<u32>();
+        // An object that defines nothing does not tell how much it wants.
+        if first == 0 || (0..remainders).all(|remainder| at(heads, remainder) < first) {
+            return None;
+        }
+        let mut numbers = Vec::new();
+        for (name, function) in targets {
+            let hash = gnu_hash(name);
+            let mut symbol = at(heads, hash % remainders);
+            while symbol >= first {
+                let other = at(hashes, symbol - first);
+                // SAFETY: our caller's promise; the table has a hash for each symbol.
+                if other | 1 == hash | 1 && unsafe { self.name(symbol) } == name.as_bytes() {
+                    numbers.push((symbol, *function));
                 }
-                let symbol = (self.symbols as *const Symbol).wrapping_add((info >> 32) as usize);
-                // SAFETY: a relocation names a symbol of the object's table, and that a text of its texts, which end in
-                // NUL.
-                let name = unsafe {
-                    let name = (*symbol).name as usize;
-                    CStr::from_ptr((self.names + name) as *const c_char)
-                };
-                if let Some(function) = name.to_str().ok().and_then(target) {
-                    slots.push((base.wrapping_add(offset), function));
-                }
+                symbol = if other & 1 == 1 { 0 } else { symbol + 1 };
             }
         }
-        slots
+        // Those that are wanted from others come before, without hashes. There are few.
+        for symbol in 1..first {
+            // SAFETY: our caller's promise.
+            let name = unsafe { self.name(symbol) };
+            let wanted = targets.iter().find(|it| it.0.as_bytes() == name);
+            numbers.extend(wanted.map(|(_, function)| (symbol, *function)));
+        }
+        Some(numbers)
     }
+
+    /// The same, found by reading the name of each reference.
+    ///
+    /// # Safety
+    /// As for [`slots`](Tables::slots).
+    unsafe fn by_name(&self, targets: &[(&str, usize)]) -> Vec<(u32, usize)> {
+        let wanted = |(_, symbol): (usize, u32)| {
+            // SAFETY: our caller's promise; a relocation names a symbol of the object's table.
+            let name = unsafe { self.name(symbol) };
+            let target = targets.iter().find(|it| it.0.as_bytes() == name);
+            target.map(|(_, function)| (symbol, *function))
+        };
+        // SAFETY: our caller's promise.
+        unsafe { self.references() }.filter_map(wanted).collect()
+    }
+}
+
+/// The hash of a name in such a table.
+fn gnu_hash(name: &str) -> u32 {
+    let step = |hash: u32, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte));
+    name.bytes().fold(5381, step)
 }
 
 fn segments(object: &LoadedObject) -> Option<Segments> {
@@ -255,5 +343,46 @@ fn protect(pages: &Range<usize>, protection: c_int) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::objects::loaded_objects;
+
+    #[test]
+    fn the_hash_table_tells_what_the_names_tell() {
+        let targets = [("malloc", 1), ("strlen", 2), ("no_such_function", 3)];
+        let mut seen = 0;
+        for object in loaded_objects().1 {
+            let Some(segments) = segments(&object) else {
+                continue;
+            };
+            // SAFETY: an object that the test program was started with, and its own tables.
+            let (tables, by_name) = unsafe {
+                let tables = tables(object.base, segments.dynamic);
+                let by_name = tables.by_name(&targets);
+                (tables, by_name)
+            };
+            // SAFETY: as above.
+            let Some(by_hash) = (unsafe { tables.by_hash(&targets) }) else {
+                continue;
+            };
+            for found in by_name {
+                assert!(by_hash.contains(&found), "{object:?}");
+                seen += 1;
+            }
+            assert!(by_hash.iter().all(|(_, function)| *function < 3));
+        }
+        assert!(seen > 0);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_loader() {
+        assert_eq!(
+            [gnu_hash(""), gnu_hash("printf"), gnu_hash("exit")],
+            [0x1505, 0x156b_2bb8, 0x7c96_7e3f]
+        );
     }
 }

@@ -58,13 +58,13 @@ const fn settings(
 pub const PROGRAMS: &[Program] = &[
     Program {
         name: "numpy",
-        what: "pip numpy in a ThreadPoolExecutor: SVDs",
+        what: "pip numpy in a ThreadPoolExecutor: products",
         command: &["{python}", "{fixture:numpy_pool.py}", "{turns}"],
         environment: NUMPY,
         sick: settings("nothing set", &[]),
         healthy: settings("OPENBLAS_NUM_THREADS=1", &[("OPENBLAS_NUM_THREADS", "1")]),
         rule: "nested-pools",
-        few: 120,
+        few: 480,
         many: 480,
     },
     Program {
@@ -173,11 +173,27 @@ pub const PROGRAMS: &[Program] = &[
         few: 150,
         many: 600,
     },
+    // Whose healthy variants look like nested pools, but for when each pool computes.
+    Program {
+        name: "turns",
+        what: "C: an OpenMP loop and a product by OpenBLAS in turn",
+        command: &["{compiled:turns_blas.c}", "{turns}"],
+        environment: &[("LD_LIBRARY_PATH", "{folder:openblas-pthread}")],
+        sick: settings("nothing set", &[]),
+        healthy: settings(
+            "OPENBLAS_THREAD_TIMEOUT=4 GOMP_SPINCOUNT=0",
+            &[("OPENBLAS_THREAD_TIMEOUT", "4"), ("GOMP_SPINCOUNT", "0")],
+        ),
+        rule: "idle-pool-spins",
+        few: 1500,
+        many: 2000,
+    },
 ];
 
-/// How a source is compiled, by how its name ends: the compiler and what follows the source, either of which may be a path of
+/// How a source is compiled, by how its name ends, the first row that fits: the compiler and what follows the source, either of which may be a path of
 /// the manifest.
 const COMPILERS: &[(&str, &str, &str)] = &[
+    ("_blas.c", "cc", "{openblas-dev}"),
     (".c", "cc", "-lm"),
     (".f90", "{gfortran}", "{openblas-dev}"),
 ];

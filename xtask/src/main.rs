@@ -58,7 +58,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "check",
-        about: "formatting, clippy and rustdoc only; needs no set-up but the linker's OpenBLAS",
+        about: "formatting, clippy and rustdoc only; needs no set-up but the linker's OpenBLAS, MPI and libclang",
         takes_args: false,
         run: |project, _| test::run(project, test::Extent::Static),
     },

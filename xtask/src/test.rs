@@ -157,6 +157,8 @@ const STEPS: &[Step] = &[
             "--package",
             "threadctl",
             "--test",
+            "loom_budget",
+            "--test",
             "loom_ledger",
             "--test",
             "loom_share",

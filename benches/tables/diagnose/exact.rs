@@ -1,8 +1,10 @@
-//! CPU time and run-queue wait of a run against others that look at the same run: `time`, and `perf sched`.
+//! CPU time and run-queue wait of a run against others that look at the same run: `time`, the kernel's account of each thread when
+//! it ends (`accounts`), and `perf sched`.
 //!
 //! The scheduler's events are added up here: a thread waits from its wake-up, or from being taken off its CPU while it could
-//! have gone on, until it gets a CPU.
+//! have gone on, until it gets a CPU. A turn on a CPU whose beginning is not in the trace is counted: `perf` lacks its time.
 
+use super::accounts::Accounts;
 use super::programs::{self, Place, Ready};
 use super::{diagnosed, number, place};
 use crate::common::manifest;
@@ -13,13 +15,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Which programs, and how much of their many turns.
+/// Which programs, and how many times their many turns: runs of some seconds, of which a hundredth of a second, which is what `time`
+/// tells, is little.
 const RUNS: &[(&str, bool, u32)] = &[
-    ("numpy", true, 2),
-    ("numpy", false, 1),
-    ("joblib", true, 2),
+    ("numpy", true, 3),
+    ("numpy", false, 3),
+    ("joblib", true, 1),
     ("rust", true, 2),
-    ("openmp-c", true, 2),
+    ("openmp-c", true, 1),
     ("octave", true, 1),
 ];
 
@@ -32,11 +35,12 @@ pub fn table() -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(folder.path());
     let mut table = String::from(
-        "| program | CPU time, s | `time` | difference | run-queue wait, s | `perf sched` | difference | CPU time, `perf sched` | events that it lost |\n\
+        "| program | CPU time, s | `time` | kernel's accounts | run-queue wait, s | kernel's accounts | `perf sched` | CPU time, `perf sched` | turns that it lacks, events that it lost |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    for (name, is_sick, part) in RUNS {
-        if !asked(name) {
+    for (name, is_sick, times) in RUNS {
+        let variant = if *is_sick { "sick" } else { "healthy" };
+        if !asked(&format!("{name} {variant}")) {
             continue;
         }
         let program = programs::program(name);
@@ -45,39 +49,35 @@ pub fn table() -> String {
         } else {
             &program.healthy
         };
-        let ready = place.ready(program, settings, program.many / part);
+        let ready = place.ready(program, settings, program.many * times);
         let (report, beside) = one(&place, &ready, folder.path());
-        let of_groups: f64 = report["who"]
-            .as_array()
-            .expect("groups")
-            .iter()
-            .map(|group| number(&group["cpu_seconds"]))
-            .sum();
         let cpu = number(&report["cpu_seconds"]);
         let wait = number(&report["wait"]["seconds"]);
-        let off = |ours: f64, theirs: f64| format!("{:+.2} %", 100.0 * (ours / theirs - 1.0));
+        let off = |ours: f64, theirs: f64| {
+            format!("{theirs:.3}: {:+.2} %", 100.0 * (ours / theirs - 1.0))
+        };
         let _ = writeln!(
             table,
-            "| {}, {} | {cpu:.3} ({of_groups:.3}) | {:.2} | {} | {wait:.3}{} | {:.3} | {} | {:.3} | {} |",
+            "| {}, {variant} | {cpu:.3} | {} | {} | {wait:.3}{} | {} | {} | {} | {}, {} |",
             program.what,
-            if *is_sick { "sick" } else { "healthy" },
-            beside.time,
             off(cpu, beside.time),
+            off(cpu, beside.kernel.0),
             if report["wait"]["exact"] == true {
                 ""
             } else {
                 " (at least)"
             },
-            beside.waited,
-            off(wait, beside.waited),
-            beside.ran,
+            off(wait, beside.kernel.1),
+            off(wait, beside.trace.waited),
+            off(cpu, beside.trace.ran),
+            beside.trace.hidden,
             beside.lost,
         );
     }
     format!(
-        "{table}\nOne run each, which all three looked at: `perf sched record` started `threadctl run`, which started `time`, which \
-         started the program. In brackets, the sum over the report's groups of threads; what `time` itself uses is in the \
-         report's figures and in those of `perf sched`. {}\n",
+        "{table}\nOne run each, which all looked at: `perf sched record` started `threadctl run`, which started `time`, which \
+         started the program. After each figure of the others, by how much the report's is larger. What `time` itself uses is in all \
+         figures but its own. {}\n",
         machine()
     )
 }
@@ -85,8 +85,9 @@ pub fn table() -> String {
 /// What others say of a run.
 struct Beside {
     time: f64,
-    ran: f64,
-    waited: f64,
+    /// What the processes of the report ran and waited, by the kernel's accounts.
+    kernel: (f64, f64),
+    trace: Trace,
     /// Events that `perf` could not write in time.
     lost: u64,
 }
@@ -126,7 +127,9 @@ fn one(place: &Place, ready: &Ready, folder: &Path) -> (Value, Beside) {
         path(&trace)
     );
     let before: Vec<String> = before.split(' ').map(str::to_owned).collect();
+    let accounts = Accounts::begin();
     let report = diagnosed(&before, &timed, &report);
+    let ended = accounts.end();
     let text = std::fs::read_to_string(&times).expect("the file of time");
     let time = text
         .split_whitespace()
@@ -147,12 +150,18 @@ fn one(place: &Place, ready: &Ready, folder: &Path) -> (Value, Beside) {
     assert!(output.status.success(), "{output:?}");
     let pids = report["processes"].as_array().expect("processes").iter();
     let pids = pids.map(|process| process["pid"].as_u64().expect("a number"));
+    let pids: BTreeSet<u64> = pids.collect();
+    let own = ended
+        .iter()
+        .filter(|thread| pids.contains(&thread.pid.into()));
+    let kernel = own.fold((0.0, 0.0), |(ran, waited), thread| {
+        (ran + thread.ran, waited + thread.waited)
+    });
     let events = String::from_utf8_lossy(&output.stdout);
-    let (ran, waited) = scheduled(&events, pids.collect());
     let beside = Beside {
         time,
-        ran,
-        waited,
+        kernel,
+        trace: scheduled(&events, pids),
         lost: lost(&events),
     };
     (report, beside)
@@ -165,10 +174,20 @@ enum Now {
     Runs(f64),
 }
 
-/// How long these threads, and those that they make, ran and waited to run, in seconds.
-fn scheduled(events: &str, mut ours: BTreeSet<u64>) -> (f64, f64) {
+/// What a trace tells of some threads.
+#[derive(Default)]
+struct Trace {
+    /// How long they ran and waited to run, in seconds.
+    ran: f64,
+    waited: f64,
+    /// How often one of them left a CPU that, by the trace, it had never been given.
+    hidden: u64,
+}
+
+/// What a trace tells of these threads, and those that they make.
+fn scheduled(events: &str, mut ours: BTreeSet<u64>) -> Trace {
     let mut now: BTreeMap<u64, Now> = BTreeMap::new();
-    let (mut ran, mut waited) = (0.0, 0.0);
+    let mut trace = Trace::default();
     for line in events.lines() {
         let Some((time, rest)) = line.trim().split_once(char::is_whitespace) else {
             continue;
@@ -204,8 +223,9 @@ fn scheduled(events: &str, mut ours: BTreeSet<u64>) -> (f64, f64) {
                     panic!("{line}");
                 };
                 if ours.contains(&previous) {
-                    if let Some(Now::Runs(since)) = now.remove(&previous) {
-                        ran += time - since;
+                    match now.remove(&previous) {
+                        Some(Now::Runs(since)) => trace.ran += time - since,
+                        _ => trace.hidden += 1,
                     }
                     // R, or R+ where it was taken off.
                     if rest.contains("prev_state=R") {
@@ -215,11 +235,11 @@ fn scheduled(events: &str, mut ours: BTreeSet<u64>) -> (f64, f64) {
                 if ours.contains(&next)
                     && let Some(Now::Waits(since)) = now.insert(next, Now::Runs(time))
                 {
-                    waited += time - since;
+                    trace.waited += time - since;
                 }
             }
             _ => {}
         }
     }
-    (ran, waited)
+    trace
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: programs and their settings are those of the tests (`tests/common/programs.rs`).
 
+mod accounts;
 mod exact;
 mod overhead;
 mod remedies;

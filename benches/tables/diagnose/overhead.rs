@@ -18,7 +18,7 @@ const LONG: f64 = 4000.0;
 /// So many threads, so long, once all of them are there.
 const THREADS: &str = "import sys, threading, time\n\
     go = threading.Event()\n\
-    def sleep(): time.sleep(5)\n\
+    def sleep(): time.sleep(20)\n\
     def compute():\n    \
         go.wait()\n    \
         end = time.monotonic() + 5\n    \

@@ -22,8 +22,16 @@ pub fn table() -> String {
         let mut waits = [Vec::new(), Vec::new()];
         let mut said = String::new();
         let mut left: Vec<String> = Vec::new();
+        let mut missed = 0;
         for _ in 0..ROUNDS {
             let sick = diagnosed(&[], &ready, &report);
+            if !programs::rules(&sick)
+                .iter()
+                .any(|rule| rule == program.rule)
+            {
+                missed += 1;
+                continue;
+            }
             let remedy = programs::remedy(&sick, program.rule).to_owned();
             let mut shell = place.shell(&remedy, Some(&report));
             clean(&mut shell).envs(ready.environment.iter().cloned());
@@ -40,12 +48,24 @@ pub fn table() -> String {
         }
         left.sort();
         left.dedup();
+        if ratio.is_empty() {
+            let _ = writeln!(
+                table,
+                "| {} | {}: missed in all | | | | | | |",
+                program.what, program.rule
+            );
+            continue;
+        }
         let [wait_before, wait_after] = waits.map(|waits| spread(waits).median);
         let _ = writeln!(
             table,
             "| {} | {} | `{said}` | {} | {} | {} | {wait_before:.0} % to {wait_after:.0} % | {} |",
             program.what,
-            program.rule,
+            if missed == 0 {
+                program.rule.to_owned()
+            } else {
+                format!("{}: missed in {missed} of {ROUNDS}", program.rule)
+            },
             shown(spread(before), 2),
             shown(spread(after), 2),
             shown(spread(ratio), 2),

@@ -6,6 +6,7 @@ mod drivers;
 pub mod lapack;
 pub mod nested;
 pub mod nested_lapack;
+pub mod processes;
 pub mod small;
 pub mod tiles;
 mod waited;
@@ -23,7 +24,7 @@ use threadctl::dispatch::Blas;
 const SETTLE: Duration = Duration::from_millis(130);
 
 /// The libraries of these tables: keys of the manifest.
-const LIBRARIES: &[&str] = &[
+pub const LIBRARIES: &[&str] = &[
     "scipy-openblas32",
     "openblas-pthread",
     "mkl-rt",
@@ -40,7 +41,7 @@ fn libraries() -> impl Iterator<Item = &'static Case> {
 }
 
 /// What children print, one for each library, which measure `what`; `environment` is added to theirs.
-fn children(what: &str, library: &Case, environment: &[(&str, &str)]) -> String {
+pub fn children(what: &str, library: &Case, environment: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .env(CASE, format!("{what}:{}", library.key))
         .env("LD_LIBRARY_PATH", manifest("mkl-libs", "path"))
@@ -58,7 +59,7 @@ fn children(what: &str, library: &Case, environment: &[(&str, &str)]) -> String 
 }
 
 /// The child's side: the library is loaded, whatever it needs before.
-fn path(case: &Case) -> PathBuf {
+pub fn path(case: &Case) -> PathBuf {
     crate::common::open_named("libm.so.6");
     crate::common::open(case.key);
     PathBuf::from(manifest(case.key, "path"))
@@ -75,7 +76,7 @@ fn direct_at(path: &Path) -> Blas {
 }
 
 /// Calls are shared; the library is held at one thread while this lives.
-fn shared(case: &Case) -> Blas {
+pub fn shared(case: &Case) -> Blas {
     // SAFETY: a BLAS of the manifest.
     unsafe { Blas::open(&PathBuf::from(manifest(case.key, "path"))) }.expect("it opens")
 }
@@ -85,6 +86,6 @@ fn median(sample: &[f64]) -> f64 {
     crate::common::spread(sample.to_vec()).median
 }
 
-fn footnote(text: &str) -> String {
+pub fn footnote(text: &str) -> String {
     format!("\n{text} {}\n", machine())
 }

@@ -123,6 +123,11 @@ impl Workload {
         matches!(self.kind, Kind::Outside)
     }
 
+    /// Its first product alone, from the calling thread.
+    pub fn product(&mut self, blas: &Blas) {
+        self.items[0].multiply(blas);
+    }
+
     /// Runs it once in the pool that the caller is in.
     pub fn run(&mut self, blas: &Blas, mode: Mode) {
         let in_region = || (mode == Mode::Region).then(|| region().expect("a region begins"));

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    backends, cores, demo, doctor, env, explain, generate, info, plot, run, tune, watch,
+    backends, cores, demo, doctor, env, explain, generate, info, jobs, plot, run, share, tune,
+    watch,
 };
 
 /// Which thread pools a process has, what they cost, and how they share the cores.
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Backends(backends::args::BackendsArgs),
     Env(env::args::EnvArgs),
     Run(run::args::RunArgs),
+    Share(share::args::ShareArgs),
+    Jobs(jobs::args::JobsArgs),
     Plot(plot::PlotArgs),
     Watch(watch::WatchArgs),
     Explain(explain::ExplainArgs),

@@ -37,11 +37,16 @@ pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
 
 /// Writes `text` to standard output, with a line end if it has none.
 pub(crate) fn text(text: &str) -> Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// The same for text that need not be UTF-8.
+pub(crate) fn bytes(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout
-        .write_all(text.as_bytes())
+        .write_all(text)
         .and_then(|()| {
-            if text.ends_with('\n') {
+            if text.ends_with(b"\n") {
                 Ok(())
             } else {
                 stdout.write_all(b"\n")

@@ -3,11 +3,12 @@
 //! Invariants: nothing is written unless the environment asks for it, but for last words, and for one line in programs with more
 //! rights than their caller; there the environment is not obeyed.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use threadctl::Error;
 use threadctl::backend::supply::{Slots, calls, count_calls, register};
 
@@ -19,25 +20,60 @@ const TILES: &str = "THREADCTL_TILES";
 
 static FILE: OnceLock<PathBuf> = OnceLock::new();
 
-/// What is done at the beginning of a process, and done before whoever needs it goes on: two who come at the same time both do
-/// it. Not a `Once`, which a child that was forked in the middle of one would wait for for ever, whatever is done in it; the locks
-/// that the work itself takes remain.
-struct First(AtomicBool);
+/// What is done once, at the beginning of a process, before whoever needs it goes on: those who come meanwhile wait. Not a `Once`,
+/// which a child that was forked in the middle of one would wait for for ever: it does the work anew, and the locks that the work itself
+/// takes remain.
+struct First(AtomicU32);
+
+/// It was done. Until then it is the number of the process that is at it, and 0 at the beginning: no process has either.
+const DONE: u32 = u32::MAX;
+
+thread_local! {
+    /// This thread is at such work: what it calls there must not wait for it.
+    static AT_IT: Cell<bool> = const { Cell::new(false) };
+}
 
 impl First {
-    /// Whether this was the first to have it done.
+    const fn new() -> Self {
+        First(AtomicU32::new(0))
+    }
+
+    /// Whether this had it done.
     fn time(&self, work: impl FnOnce()) -> bool {
-        if self.0.load(Ordering::Acquire) {
-            return false;
+        let state = self.0.load(Ordering::Acquire);
+        state != DONE && self.wait_or_do(state, work)
+    }
+
+    #[cold]
+    fn wait_or_do(&self, mut state: u32, work: impl FnOnce()) -> bool {
+        let own = std::process::id();
+        while state != DONE {
+            if state == own {
+                if AT_IT.get() {
+                    return false;
+                }
+                std::thread::yield_now();
+                state = self.0.load(Ordering::Acquire);
+                continue;
+            }
+            match (self.0).compare_exchange(state, own, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    let before = AT_IT.replace(true);
+                    work();
+                    AT_IT.set(before);
+                    self.0.store(DONE, Ordering::Release);
+                    return true;
+                }
+                Err(now) => state = now,
+            }
         }
-        work();
-        !self.0.swap(true, Ordering::AcqRel)
+        false
     }
 }
 
 /// At the first call of the process.
 pub(crate) fn begin() {
-    static BEGUN: First = First(AtomicBool::new(false));
+    static BEGUN: First = First::new();
     if BEGUN.time(set_up) && FILE.get().is_some() {
         // SAFETY: a function that may be called at the end of the process; this library is never unloaded.
         unsafe { libc::atexit(write_counts) };
@@ -47,7 +83,7 @@ pub(crate) fn begin() {
 /// Puts in force what the `THREADCTL_*` variables say, at the first call of BLAS or of the C interface: not when the library
 /// is loaded, for programs that it is preloaded into would have it done to them that never compute.
 pub(crate) fn obey() {
-    static OBEYED: First = First(AtomicBool::new(false));
+    static OBEYED: First = First::new();
     OBEYED.time(|| {
         if !is_raised() {
             threadctl::config::init_unattended();
@@ -116,4 +152,40 @@ pub(crate) fn end(error: &Error) -> ! {
 /// Nothing can be done where it cannot be written.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "threadctl-preload: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn what_is_done_first_is_done_once_and_waited_for() {
+        for _ in 0..100 {
+            let (first, begin, times) = (First::new(), Barrier::new(8), AtomicUsize::new(0));
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        begin.wait();
+                        first.time(|| {
+                            // Others come meanwhile, and so does what is called here.
+                            std::thread::yield_now();
+                            assert!(!first.time(|| ()), "inside itself");
+                            times.fetch_add(1, Ordering::SeqCst);
+                        });
+                        assert_eq!(times.load(Ordering::SeqCst), 1);
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_child_of_a_process_that_was_at_it_does_it_anew() {
+        let first = First::new();
+        // As it is in the child: the number is another process's.
+        first.0.store(std::process::id() + 1, Ordering::SeqCst);
+        assert!(first.time(|| ()) && !first.time(|| ()));
+    }
 }

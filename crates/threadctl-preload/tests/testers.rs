@@ -1,5 +1,8 @@
 //! The testers of the reference libraries, and numpy's tests of its linear algebra, over the preload library: the same verdicts as without it, also with calls cut into the
 //! smallest tiles that there can be.
+//!
+//! The longest inputs are shortened, and two are left out, for the sake of the time that a whole run of all tests may take. With
+//! `THREADCTL_TESTERS=whole` everything is run as it is.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,6 +21,15 @@ use std::process::Stdio;
 struct Tester<'a> {
     program: &'a str,
     input: Option<&'a Path>,
+}
+
+/// Whether nothing is to be left out.
+fn is_whole() -> bool {
+    match std::env::var("THREADCTL_TESTERS") {
+        Err(std::env::VarError::NotPresent) => false,
+        Ok(value) if value == "whole" => true,
+        other => panic!("THREADCTL_TESTERS is {other:?}: only `whole` is known"),
+    }
 }
 
 /// How a tester is run.
@@ -169,24 +181,34 @@ fn verdicts(written: &BTreeMap<String, String>) -> (Vec<String>, u64) {
     (verdicts.collect(), failed)
 }
 
-/// One tester of LAPACK on one input, of which `fewer` leaves some sizes out: `least` verdicts. Tests are of residuals against a
-/// threshold; another order of sums may bring one of some thousands to the other side of it.
+/// One tester of LAPACK on one input, of which `fewer` leaves some sizes out: `least` verdicts.
 fn lapack(key: &str, name: &str, input: &str, fewer: [&str; 2], least: usize) {
     let (tests, here) = (folder("lapack-test"), tempfile::tempdir().unwrap());
     let whole = fs::read_to_string(tests.join(input)).unwrap();
     assert!(whole.contains(fewer[0]), "{input} is another one: {whole}");
     let file = here.path().join(input);
-    fs::write(&file, whole.replace(fewer[0], fewer[1])).unwrap();
+    let shorter = whole.replace(fewer[0], fewer[1]);
+    fs::write(&file, if is_whole() { whole } else { shorter }).unwrap();
     let tester = Tester {
         program: name,
         input: Some(&file),
     };
-    let search = folder(key);
-    let (expected, _) = outcome(&tester, &tests, &search, Way::Alone);
-    let (expected, failed) = verdicts(&expected);
+    let (expected, calls) = same_verdicts(input, &tester, &folder(key));
     assert!(expected.len() >= least, "{input}: {expected:?}");
-    for way in [Way::Preloaded, Way::SmallTiles] {
-        let (found, counts) = outcome(&tester, &tests, &search, way);
+    assert!(
+        calls.iter().all(|calls| *calls > 1000),
+        "{input}: {calls:?}"
+    );
+}
+
+/// What a tester of LAPACK says over the libraries in `search`, and how many calls were counted in each way in which it says the same.
+/// Tests are of residuals against a threshold; another order of sums may bring one of some thousands to the other side of it.
+fn same_verdicts(input: &str, tester: &Tester<'_>, search: &Path) -> (Vec<String>, [u64; 2]) {
+    let tests = folder("lapack-test");
+    let (expected, _) = outcome(tester, &tests, search, Way::Alone);
+    let (expected, failed) = verdicts(&expected);
+    let calls = [Way::Preloaded, Way::SmallTiles].map(|way| {
+        let (found, counts) = outcome(tester, &tests, search, way);
         let found = verdicts(&found);
         assert_eq!(found.0, expected, "{input}");
         assert!(
@@ -194,11 +216,9 @@ fn lapack(key: &str, name: &str, input: &str, fewer: [&str; 2], least: usize) {
             "{input}: {} failed, {failed} without",
             found.1
         );
-        assert!(
-            counts[0].values().sum::<u64>() > 1000,
-            "{input}: {counts:?}"
-        );
-    }
+        counts[0].values().sum::<u64>()
+    });
+    (expected, calls)
 }
 
 #[test]
@@ -245,8 +265,53 @@ fn lapack_eigenvalues() {
     );
 }
 
+/// The other inputs of double precision: banded, generalized and packed problems, balancing, least squares, the CS decomposition;
+/// rectangular full packed matrices, and solvers that begin in single precision.
+#[test]
+fn lapack_of_other_kinds() {
+    const INPUTS: [(&str, &[&str]); 4] = [
+        (
+            "xeigtstd",
+            &[
+                "se2.in", "ded.in", "dgd.in", "dgg.in", "dsb.in", "dsg.in", "dbb.in", "dbal.in",
+                "dbak.in", "dgbal.in", "dgbak.in", "glm.in", "gqr.in", "gsv.in", "csd.in",
+                "lse.in",
+            ],
+        ),
+        ("xlintstrfd", &["dtest_rfp.in"]),
+        ("xlintstds", &["dstest.in"]),
+        // Condition estimates: a minute of the shortest calls that there are, of level 1 and 2.
+        ("xeigtstd", &["dec.in"]),
+    ];
+    let inputs = &INPUTS[..if is_whole() { 4 } else { 3 }];
+    let tests = folder("lapack-test");
+    let search = folder("openblas-pthread");
+    let (mut all, mut shared) = (0, 0);
+    for (program, input) in inputs
+        .iter()
+        .flat_map(|(program, inputs)| inputs.iter().map(move |input| (program, input)))
+    {
+        let file = tests.join(input);
+        let tester = Tester {
+            program,
+            input: Some(&file),
+        };
+        let (expected, calls) = same_verdicts(input, &tester, &search);
+        shared += calls.iter().sum::<u64>();
+        all += expected.len();
+        // Those of balancing print figures and no verdict.
+        assert!(*program == "xeigtstd" || !expected.is_empty(), "{input}");
+        assert!(
+            *program == "xeigtstd" || calls.iter().all(|calls| *calls > 0),
+            "{input}: {calls:?}"
+        );
+    }
+    assert!(shared > 10_000, "{shared} calls");
+    assert!(all >= 30, "{all} verdicts");
+}
+
 /// What pytest says of numpy's tests of linear algebra: `N passed, M skipped ...`, without the time.
-fn numpy_linalg(small: bool) -> String {
+fn numpy_linalg(way: Way) -> String {
     let packages = library("python-packages");
     let mut command = program(library("python"));
     let search = std::env::join_paths([&packages, &library("pytest-packages")]).unwrap();
@@ -256,17 +321,20 @@ fn numpy_linalg(small: bool) -> String {
     // Its configuration asks for what these tests do not need.
     command.arg("--noconftest");
     // Long, and not about results.
-    command.args(["-k", "not test_openblas_threading and not TestCond"]);
+    let left_out = if is_whole() { "" } else { " and not TestCond" };
+    command.args(["-k", &format!("not test_openblas_threading{left_out}")]);
     command.arg(packages.join("numpy/linalg/tests"));
-    let output = if small {
-        command.env("THREADCTL_TILES", "small");
+    let output = if way == Way::Alone {
+        run(&mut command)
+    } else {
+        if way == Way::SmallTiles {
+            command.env("THREADCTL_TILES", "small");
+        }
         let (output, counts) = run_preloaded(&mut command);
         // It has tests that run in processes of their own.
         let largest = counts.iter().map(|counts| counts.values().sum::<u64>());
         assert!(largest.max() > Some(10_000), "{counts:?}");
         output
-    } else {
-        run(&mut command)
     };
     assert!(output.status.success(), "{}", text(&output));
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -276,8 +344,10 @@ fn numpy_linalg(small: bool) -> String {
 
 #[test]
 fn linear_algebra_of_numpy() {
-    let expected = numpy_linalg(false);
+    let expected = numpy_linalg(Way::Alone);
     let passed: u32 = expected.split(' ').next().unwrap().parse().unwrap();
     assert!(passed > 400, "{expected}");
-    assert_eq!(numpy_linalg(true), expected);
+    for way in [Way::Preloaded, Way::SmallTiles] {
+        assert_eq!(numpy_linalg(way), expected);
+    }
 }

@@ -14,11 +14,15 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use threadctl::Result;
-use threadctl::backend::supply::{Carried, Slots, fill_or_carry};
+use threadctl::backend::supply::{Carried, SHORT, Slots, fill_or_carry};
 use threadctl::{bring_arguments, keep_arguments};
 
 /// What is to be run for a slot that holds [`carried`].
 static CARRIED: [AtomicPtr<Carried>; 2 * COUNT] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; 2 * COUNT];
+
+/// The routine itself, for a slot that holds one of [`BY_LENGTH`].
+static ROUTINES: [AtomicPtr<()>; 2 * COUNT] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; 2 * COUNT];
 
 /// How much of the caller's stack is handed on.
@@ -41,10 +45,79 @@ struct Frame {
     words: usize,
 }
 
+impl Frame {
+    /// What was passed for an argument, where all before it are integers or addresses.
+    ///
+    /// # Safety
+    /// The frame is that of a call under way.
+    unsafe fn argument(&self, place: usize) -> Option<usize> {
+        if let Some(register) = self.integers.get(place) {
+            return Some(*register as usize);
+        }
+        let word = place - self.integers.len();
+        // SAFETY: so many words may be read.
+        (word < self.words).then(|| unsafe { self.stack.wrapping_add(word).read() as usize })
+    }
+}
+
 /// Fills a slot.
 pub(crate) fn fill(slots: Slots, slot: usize, name: &str, wide: bool) -> Result<*mut ()> {
-    fill_or_carry(slots, slot, name, wide, &CARRIED[slot], carried as *mut ())
+    let by_length = begins_with_length(name).then(|| {
+        let code = BY_LENGTH[usize::from(name.starts_with("cblas_"))][usize::from(wide)];
+        (&ROUTINES[slot], code as *mut ())
+    });
+    let carry = (&CARRIED[slot], carried as *mut ());
+    fill_or_carry(slots, slot, name, wide, carry, by_length)
 }
+
+/// Whether the first argument of a routine that dispatch does not cover is the length of the vectors that it is about.
+fn begins_with_length(name: &str) -> bool {
+    const ROUTINES: &[&str] = &[
+        "dsdot", "sdsdot", "srot", "drot", "csrot", "zdrot", "srotm", "drotm",
+    ];
+    let name = name.strip_prefix("cblas_").or(name.strip_suffix('_'));
+    name.is_some_and(|name| ROUTINES.contains(&name))
+}
+
+/// Defines code that a trampoline jumps to whose slot has to be carried unless the vectors are short.
+macro_rules! by_length {
+    ($($function:ident $compare:literal;)*) => {$(
+        /// # Safety
+        /// Only a trampoline may jump here: the number of its slot is in r11, and what to go on to is in [`ROUTINES`] and [`CARRIED`].
+        #[unsafe(naked)]
+        unsafe extern "C" fn $function() {
+            naked_asm!(
+                ".cfi_startproc",
+                $compare,
+                "jg {carried}",
+                "push rax",
+                ".cfi_adjust_cfa_offset 8",
+                "lea rax, [rip + {routines}]",
+                "mov r11, [rax + 8 * r11]",
+                "pop rax",
+                ".cfi_adjust_cfa_offset -8",
+                "jmp r11",
+                ".cfi_endproc",
+                short = const SHORT,
+                carried = sym carried,
+                routines = sym ROUTINES
+            )
+        }
+    )*};
+}
+
+by_length! {
+    by_length_of_32_bits "cmp dword ptr [rdi], {short}";
+    by_length_of_64_bits "cmp qword ptr [rdi], {short}";
+    by_value_of_32_bits "cmp edi, {short}";
+    by_value_of_64_bits "cmp rdi, {short}";
+}
+
+/// For routines of Fortran, to which the place of a number is passed, and of CBLAS; with 32-bit integers, and with 64.
+const BY_LENGTH: [[unsafe extern "C" fn(); 2]; 2] = [
+    [by_length_of_32_bits, by_length_of_64_bits],
+    [by_value_of_32_bits, by_value_of_64_bits],
+];
 
 /// Jumped to by a trampoline whose slot has to be carried.
 ///
@@ -128,11 +201,14 @@ extern "C" fn run(slot: u32, frame: *mut Frame) {
     };
     // SAFETY: `carried` passes the frame that it is making, which nobody else has.
     unsafe { (*frame).words = readable((*frame).stack) };
-    carried.run(|routine| {
-        // SAFETY: the routine of the name that was called, with what it was called with. The words above the arguments that
-        // it has are nothing to it.
-        unsafe { again(frame, routine) }
-    });
+    // SAFETY: the frame has what the routine was called with.
+    unsafe {
+        carried.run(
+            |place| (*frame).argument(place),
+            // The words above the arguments that it has are nothing to it.
+            |routine| again(frame, routine),
+        );
+    }
 }
 
 /// How many words there are to read above the return address, at most [`WORDS`]. A stack may end in less than that: those of
@@ -188,6 +264,21 @@ fn is_mapped(page: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routines_that_begin_with_a_length_are_told_by_their_names() {
+        let known = ["dsdot_", "cblas_sdsdot", "srot_", "cblas_drotm"];
+        assert!(known.into_iter().all(begins_with_length));
+        let other = [
+            "drotg_",
+            "drotmg_",
+            "cblas_drotg",
+            "drot",
+            "dgemm_",
+            "dlasrt_",
+        ];
+        assert!(!other.into_iter().any(begins_with_length));
+    }
 
     #[test]
     fn a_thread_knows_its_own_stack_and_no_other() {

@@ -1,33 +1,80 @@
 //! Calls on vectors so short that even choosing how they run would be seen beside them: they go on to the library's own
 //! routine, whose arguments are the same.
 //!
-//! Invariants: a place holds null or the routine of the current backend for that row, type and width of integers; null where
-//! even tiny calls need a guard or a turn, while calls are counted, and where they may be for other libraries (`own.rs`).
+//! One comparison decides, with a number that says at once how short is short and whether such a call may go on at all, for each more
+//! would be seen.
+//!
+//! Invariants: the number of a place is [`NEVER`] until it has a routine, and where even tiny calls need a guard or a turn, while calls are
+//! counted, and where they may be for other libraries (`own.rs`); a routine that was put in a place is one that calls may go on to for
+//! good, so that it does not matter when the other one is seen.
 
 use super::count;
 use crate::backend::active::active;
 use crate::backend::own;
-use crate::dispatch::{Scalar, VectorRoutine};
+use crate::dispatch::{Scalar, VectorRoutine, when_small_tiles_change};
 use crate::sys::blas::Integer;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// The routines, in the order of [`VectorRoutine`], for s, d, c and z; without those that return complex numbers.
-const NAMES: [[&str; 4]; 9] = [
-    ["saxpy_", "daxpy_", "caxpy_", "zaxpy_"],
-    ["saxpby_", "daxpby_", "caxpby_", "zaxpby_"],
-    ["sscal_", "dscal_", "cscal_", "zscal_"],
-    ["scopy_", "dcopy_", "ccopy_", "zcopy_"],
-    ["sswap_", "dswap_", "cswap_", "zswap_"],
-    ["sdot_", "ddot_", "", ""],
-    ["snrm2_", "dnrm2_", "scnrm2_", "dznrm2_"],
-    ["sasum_", "dasum_", "scasum_", "dzasum_"],
-    ["isamax_", "idamax_", "icamax_", "izamax_"],
+const NAMES: [(VectorRoutine, [&str; 4]); 9] = [
+    (
+        VectorRoutine::Axpy,
+        ["saxpy_", "daxpy_", "caxpy_", "zaxpy_"],
+    ),
+    (
+        VectorRoutine::Axpby,
+        ["saxpby_", "daxpby_", "caxpby_", "zaxpby_"],
+    ),
+    (
+        VectorRoutine::Scal,
+        ["sscal_", "dscal_", "cscal_", "zscal_"],
+    ),
+    (
+        VectorRoutine::Copy,
+        ["scopy_", "dcopy_", "ccopy_", "zcopy_"],
+    ),
+    (
+        VectorRoutine::Swap,
+        ["sswap_", "dswap_", "cswap_", "zswap_"],
+    ),
+    (VectorRoutine::Dot, ["sdot_", "ddot_", "", ""]),
+    (
+        VectorRoutine::Nrm2,
+        ["snrm2_", "dnrm2_", "scnrm2_", "dznrm2_"],
+    ),
+    (
+        VectorRoutine::Asum,
+        ["sasum_", "dasum_", "scasum_", "dzasum_"],
+    ),
+    (
+        VectorRoutine::Iamax,
+        ["isamax_", "idamax_", "icamax_", "izamax_"],
+    ),
 ];
 
+/// No call is shorter.
+const NEVER: isize = isize::MIN;
+
+/// Where calls of one routine go on to.
+struct Place {
+    /// Those on fewer elements. Nothing is below [`NEVER`].
+    below: AtomicIsize,
+    own: AtomicPtr<()>,
+}
+
+impl Place {
+    const fn empty() -> Self {
+        Place {
+            below: AtomicIsize::new(NEVER),
+            own: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+}
+
 /// For each of them with 32-bit integers, and with 64.
-static OWN: [[[AtomicPtr<()>; 2]; 4]; NAMES.len()] =
-    [const { [const { [const { AtomicPtr::new(std::ptr::null_mut()) }; 2] }; 4] }; NAMES.len()];
+static PLACES: [[[Place; 2]; 4]; NAMES.len()] =
+    [const { [const { [const { Place::empty() }; 2] }; 4] }; NAMES.len()];
 
 /// The library's own routine for a call on `n` elements, if that is short.
 #[inline]
@@ -38,24 +85,30 @@ pub(super) fn short<T: Scalar, I: Integer>(routine: VectorRoutine, n: I) -> Opti
         b"c" => 2,
         _ => 3,
     };
-    let own = OWN[routine as usize][letter][usize::from(I::WIDE)].load(Ordering::Acquire);
-    (!own.is_null() && n.get() <= routine.alone()).then_some(own)
+    let place = &PLACES[routine as usize][letter][usize::from(I::WIDE)];
+    // The routine was there before the number.
+    (n.get() < place.below.load(Ordering::Acquire)).then(|| place.own.load(Ordering::Relaxed))
 }
 
 /// Puts the routines of the current backend in place. For whoever has changed what they are to be.
 pub(in crate::backend) fn renew() {
     static RENEWING: Mutex<()> = Mutex::new(());
+    static WATCHING: Once = Once::new();
+    WATCHING.call_once(|| when_small_tiles_change(renew));
     let _one = RENEWING.lock().unwrap_or_else(PoisonError::into_inner);
     let backend = active()
         .filter(|backend| backend.blas().tiny_is_free() && !count::counts() && !own::in_use());
-    for (names, places) in NAMES.iter().zip(&OWN) {
+    for ((routine, names), places) in NAMES.iter().zip(&PLACES) {
         for (name, places) in names.iter().zip(places) {
             for (wide, place) in [false, true].into_iter().zip(places) {
                 let own = backend
                     .filter(|_| !name.is_empty())
                     .and_then(|backend| backend.routine(name, wide));
-                let own = own.map_or(std::ptr::null_mut(), |own| own.as_ptr().cast());
-                place.store(own, Ordering::SeqCst);
+                let below = own.map_or(NEVER, |own| {
+                    place.own.store(own.as_ptr().cast(), Ordering::Release);
+                    routine.alone().saturating_add(1)
+                });
+                place.below.store(below, Ordering::SeqCst);
             }
         }
     }
@@ -67,9 +120,7 @@ mod tests {
 
     #[test]
     fn the_names_are_in_the_order_of_the_routines() {
-        use VectorRoutine::*;
-        let order = [Axpy, Axpby, Scal, Copy, Swap, Dot, Nrm2, Asum, Iamax];
-        for (place, (routine, names)) in order.into_iter().zip(NAMES).enumerate() {
+        for (place, (routine, names)) in NAMES.into_iter().enumerate() {
             assert_eq!(routine as usize, place);
             assert!(
                 names[1].contains(routine.name().trim_start_matches('i')),

@@ -52,6 +52,17 @@ not, run the pieces one after another and leave the threads to the library.",
         check: nesting::nested_pools,
     },
     Rule {
+        id: "idle-pool-spins",
+        title: "a pool that nobody calls keeps cores that another one needs",
+        background: "Two pools are used in turns: parallel loops, and BLAS calls between them. Each has a thread for each core, which is \
+right. But threads that have just finished a call spin for a while, in case the next one comes soon (OpenBLAS's for a tenth of a \
+second, OpenMP's for some milliseconds), and so they are still there when the other pool begins. Where a loop then waits for a thread \
+that has lost its core, all others spin too.\n\nLet threads that have finished sleep sooner: OPENBLAS_THREAD_TIMEOUT=4 (it is a power of \
+two, of clock cycles), GOMP_SPINCOUNT=0 for GCC's OpenMP and KMP_BLOCKTIME=0 for LLVM's and Intel's. An OpenBLAS that is built on \
+OpenMP shares the threads of the loops, and has no such trouble.",
+        check: nesting::idle_pool_spins,
+    },
+    Rule {
         id: "pool-exceeds-cores",
         title: "a pool has more threads than there are cores",
         background: "One pool alone has more threads that compute than the process has cores. More threads than cores do not \

@@ -2,7 +2,6 @@
 
 use super::super::machine::Throttling;
 use super::super::report::*;
-use super::super::timeline::Point;
 use super::super::who::GroupKind;
 use super::*;
 use std::collections::BTreeMap;
@@ -48,6 +47,40 @@ fn group(name: &str, kind: GroupKind, busy: u32, makers: u32) -> ProcessGroup {
         files: Vec::new(),
         cpu_seconds: f64::from(busy),
         wait_seconds: 0.0,
+        beside: None,
+        stacks: 0,
+        calls: BTreeMap::new(),
+        asleep: BTreeMap::new(),
+    }
+}
+
+/// A group of whose threads so many stacks were read, and so many had called the pool.
+fn calling(group: ProcessGroup, stacks: u32, pool: &str, calls: u32) -> ProcessGroup {
+    ProcessGroup {
+        stacks,
+        calls: BTreeMap::from([(pool.to_owned(), calls)]),
+        ..group
+    }
+}
+
+/// A pool, and who was runnable while it was: the first thread, and groups.
+fn beside(pool: ProcessGroup, first: f64, groups: &[(&str, f64)]) -> ProcessGroup {
+    ProcessGroup {
+        beside: Some(Beside {
+            seconds: 5.0,
+            looks: 250,
+            first,
+            groups: groups
+                .iter()
+                .map(|(name, mean)| ((*name).to_owned(), *mean))
+                .collect(),
+            present: groups
+                .iter()
+                .map(|(name, mean)| ((*name).to_owned(), mean.min(1.0)))
+                .collect(),
+            other_processes: 0.0,
+        }),
+        ..pool
     }
 }
 
@@ -112,7 +145,11 @@ fn healthy_programs_are_left_in_peace() {
 fn a_pool_in_a_pool_is_found_and_the_remedy_limits_the_inner_one() {
     let report = report(process(&[
         group("python", GroupKind::Program, 16, 1),
-        group("libopenblas", GroupKind::Blas, 7, 1),
+        beside(
+            group("libopenblas", GroupKind::Blas, 7, 1),
+            0.1,
+            &[("python", 2.1), ("libopenblas", 3.0)],
+        ),
     ]));
     let found = findings(&report, Some("python3 job.py"));
     assert_eq!(found.len(), 1);
@@ -131,7 +168,11 @@ fn a_pool_in_a_pool_is_found_and_the_remedy_limits_the_inner_one() {
 fn teams_that_several_threads_made_are_certainly_nested() {
     let report = report(process(&[
         group("python", GroupKind::Program, 16, 1),
-        group("libgomp", GroupKind::Openmp, 240, 16),
+        beside(
+            group("libgomp", GroupKind::Openmp, 240, 16),
+            0.0,
+            &[("python", 9.0), ("libgomp", 90.0)],
+        ),
     ]));
     let found = findings(&report, None);
     assert_eq!(
@@ -146,41 +187,116 @@ fn teams_that_several_threads_made_are_certainly_nested() {
 
 #[test]
 fn a_blas_pool_below_a_team_is_told_from_one_beside_it() {
-    let own = process(&[
-        group("job", GroupKind::Program, 0, 0),
-        group("libgomp", GroupKind::Openmp, 1, 1),
-        group("libopenblas", GroupKind::Blas, 1, 1),
-    ]);
-    let mut report = report(own);
-    assert_eq!(ids(&report), [""; 0], "no look found them at once");
-    let point = |groups: &[(&str, f64)]| Point {
-        seconds: 1.0,
-        groups_mean: groups
-            .iter()
-            .map(|(name, mean)| ((*name).to_owned(), *mean))
-            .collect(),
-        ..Point::default()
+    let job = |first, libgomp, libopenblas| {
+        report(process(&[
+            group("job", GroupKind::Program, 0, 0),
+            group("libgomp", GroupKind::Openmp, 1, 1),
+            beside(
+                group("libopenblas", GroupKind::Blas, 1, 1),
+                first,
+                &[("libgomp", libgomp), ("libopenblas", libopenblas)],
+            ),
+        ]))
     };
+    let mut unseen = job(0.0, 0.0, 1.0);
+    unseen.processes[0].groups[2].beside = None;
+    assert_eq!(ids(&unseen), [""; 0], "no look found the pool runnable");
     // A parallel loop, then a product, whose threads spin for a little longer.
-    report.timeline = vec![
-        point(&[("job", 1.0), ("libgomp", 1.0)]),
-        point(&[("job", 1.0), ("libopenblas", 1.0), ("libgomp", 0.1)]),
-    ];
-    assert_eq!(ids(&report), [""; 0], "one after the other");
+    assert_eq!(ids(&job(1.0, 0.1, 1.0)), [""; 0], "one after the other");
     // Products in the loop.
-    report.timeline = vec![point(&[
-        ("job", 0.9),
-        ("libopenblas", 0.9),
-        ("libgomp", 0.9),
-    ])];
-    let found = findings(&report, Some("./job"));
+    let found = findings(&job(0.8, 0.75, 1.0), Some("./job"));
     assert_eq!(found[0].rule, "nested-pools");
     assert!(
         found[0].evidence.contains("2 threads of libgomp"),
         "{}",
         found[0].evidence
     );
-    assert_eq!(found[0].remedies, ["threadctl run --limit blas=1 -- ./job"]);
+    assert_eq!(
+        found[0].remedies[0],
+        "threadctl run --limit blas=1 -- ./job"
+    );
+}
+
+#[test]
+fn pools_in_turns_of_which_one_spins_meanwhile_are_not_nested() {
+    let job = |libgomp| {
+        report(process(&[
+            group("job", GroupKind::Program, 0, 0),
+            group("libgomp", GroupKind::Openmp, 1, 1),
+            beside(
+                group("libopenblas", GroupKind::Blas, 1, 1),
+                1.0,
+                &[("libgomp", libgomp), ("libopenblas", 1.0)],
+            ),
+        ]))
+    };
+    // Half of ten seconds: 0.6 threads too many on two cores.
+    let found = findings(&job(0.6), Some("./job"));
+    assert_eq!(found[0].rule, "idle-pool-spins");
+    assert!(
+        found[0].remedies[0].starts_with("OPENBLAS_THREAD_TIMEOUT=4 GOMP_SPINCOUNT=0")
+            && found[0].remedies[0].ends_with(" ./job"),
+        "{:?}",
+        found[0].remedies
+    );
+    assert_eq!(ids(&job(0.3)), [""; 0], "it takes little");
+}
+
+#[test]
+fn stacks_tell_who_calls_a_pool_whatever_runs_at_the_same_time() {
+    let job = |stacks, calls, libgomp| {
+        let team = group("libgomp", GroupKind::Openmp, 1, 1);
+        report(process(&[
+            group("job", GroupKind::Program, 0, 0),
+            calling(team, stacks, "libopenblas", calls),
+            beside(
+                group("libopenblas", GroupKind::Blas, 1, 1),
+                1.0,
+                &[("libgomp", libgomp), ("libopenblas", 1.0)],
+            ),
+        ]))
+    };
+    assert_eq!(ids(&job(1, 0, 0.99)), ["idle-pool-spins"]);
+    assert_eq!(ids(&job(1, 1, 0.99)), ["nested-pools"]);
+    // They wait asleep for each other, for the library's lock.
+    assert_eq!(ids(&job(1, 1, 0.4)), ["nested-pools"]);
+    assert_eq!(ids(&job(0, 0, 0.99)), ["nested-pools"], "not read");
+}
+
+#[test]
+fn whose_lock_threads_wait_for_tells_turns_from_nesting() {
+    let job = |python, inside| {
+        let mut threads = calling(
+            group("python", GroupKind::Program, 8, 1),
+            8,
+            "libopenblas",
+            8,
+        );
+        let asleep = Asleep { looks: 100, inside };
+        threads.asleep.insert("libopenblas".to_owned(), asleep);
+        let blas = group("libopenblas", GroupKind::Blas, 1, 1);
+        let groups = [("python", python), ("libopenblas", 1.0)];
+        report(process(&[threads, beside(blas, 0.0, &groups)]))
+    };
+    assert_eq!(ids(&job(1.2, 0)), [""; 0], "a lock of the program");
+    assert_eq!(ids(&job(1.05, 60)), ["nested-pools"], "the library's");
+    assert_eq!(ids(&job(1.8, 0)), ["nested-pools"], "they spin for it");
+    let mut one = job(1.8, 60);
+    one.processes[0].groups[0].calls.clear();
+    assert_eq!(ids(&one), ["idle-pool-spins"], "they do not call it");
+}
+
+#[test]
+fn threads_of_the_program_and_a_pool_may_compute_one_after_the_other() {
+    let job = |first, python| {
+        let blas = group("libopenblas", GroupKind::Blas, 1, 1);
+        report(process(&[
+            group("python", GroupKind::Program, 2, 1),
+            beside(blas, first, &[("python", python), ("libopenblas", 1.0)]),
+        ]))
+    };
+    assert_eq!(ids(&job(0.9, 0.3)), [""; 0], "the first thread calls BLAS");
+    assert_eq!(ids(&job(0.1, 1.6)), ["nested-pools"]);
 }
 
 #[test]
@@ -331,7 +447,13 @@ fn two_copies_of_one_openmp_runtime_are_two() {
 
 #[test]
 fn pools_in_processes_that_run_at_once_are_nested() {
-    let mut job = process(&[group("libopenblas", GroupKind::Blas, 1, 1)]);
+    let pool = group("libopenblas", GroupKind::Blas, 1, 1);
+    let mut job = process(&[beside(pool, 0.9, &[("libopenblas", 1.0)])]);
+    let others = |job: &mut ProcessSummary, threads| {
+        let beside = job.groups[0].beside.as_mut();
+        beside.unwrap().other_processes = threads;
+    };
+    others(&mut job, 1.7);
     job.ended = 5.0;
     let mut report = report(job.clone());
     report.processes.push(ProcessSummary {
@@ -354,6 +476,13 @@ fn pools_in_processes_that_run_at_once_are_nested() {
     report.processes[1].ended = 10.0;
     assert_eq!(ids(&report), [""; 0], "one after the other");
     report.processes[1].began = 0.0;
+    for process in &mut report.processes {
+        others(process, 0.1);
+    }
+    assert_eq!(ids(&report), [""; 0], "one waits for the other");
+    for process in &mut report.processes {
+        others(process, 1.7);
+    }
     // A pool that was made at the start, and spun for a while.
     let first = ProcessGroup {
         cpu_seconds: 9.0,

@@ -5,12 +5,13 @@
 //! half, the other half.
 
 use super::cells::{get, set};
+use super::cholesky_steps::beyond;
 use super::{forbidden, is_leading, is_one_of, size};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::grid::Cut;
 use crate::dispatch::matrix::Matrix;
-use crate::dispatch::policy::lapack::{numbers, panel};
-use crate::dispatch::policy::{Part, Triangle, along, triangle};
+use crate::dispatch::policy::lapack::{Whole, numbers, panel};
+use crate::dispatch::policy::{Part, Triangle};
 use crate::dispatch::scalar::Scalar;
 use crate::error::Result;
 use crate::sys::blas::Kernels;
@@ -64,7 +65,7 @@ impl Blas {
         let a = Matrix::output(a, size(lda));
         // SAFETY: our caller's promise, handed on.
         unsafe {
-            let small = numbers().is_small::<T>(order, order, order);
+            let small = numbers().is_small_here::<T>(self.is_mkl(), Whole::Cholesky, [order; 3]);
             let own = || self.own_cholesky(lower, order, a);
             if let Some(info) = self.undivided_lapack(small, own)? {
                 return Ok(info);
@@ -379,12 +380,9 @@ struct Rest<T> {
 impl<T: Scalar> Rest<T> {
     /// The tiles beyond the next block: those of the triangle, if it is cut, and those of the strip beside the block.
     fn plan(&self, blas: &Blas) -> (Option<Triangle>, Cut) {
-        let beyond = self.order - self.next;
-        let triangle = blas.shared(|pool| triangle::<T>(beyond, self.lower, self.depth, pool));
-        let strip = blas
-            .shared(|pool| along::<T>(beyond, self.next * self.depth, pool))
-            .unwrap_or_else(|| Cut::whole(beyond));
-        (triangle, strip)
+        let sizes = [self.order, self.next, self.depth];
+        blas.shared(|pool| Some(beyond::<T>(sizes, self.lower, pool)))
+            .unwrap_or_else(|| (None, Cut::whole(self.order - self.next)))
     }
 
     /// The lines of the panel that stand for these rows of what is left.

@@ -3,6 +3,9 @@
 //! A = L Q is A^H = Q^H L^H, and LAPACK's conventions are such that the reflectors of A's rows are those of the columns of
 //! A^H, with the same factors, stored as the adjoint. So these routines work on an adjoint copy, whose memory and time
 //! are of the order of the matrix and not of the arithmetic, and take the algorithms of `qr.rs`.
+//!
+//! Source: that the one is the other of the adjoint is in G. H. Golub, C. F. Van Loan, "Matrix Computations", 4th ed., section 5.2; what is
+//! stored where, in the LAPACK Users' Guide, 3rd ed., section 2.4.2 (gelqf).
 
 use super::cells::{get, set};
 use super::qr::{BLOCK, is_enough};

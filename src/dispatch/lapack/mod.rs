@@ -14,6 +14,7 @@
 
 mod cells;
 mod cholesky;
+mod cholesky_steps;
 pub mod fortran;
 mod int;
 mod inverse;
@@ -22,9 +23,11 @@ mod lq;
 mod lu;
 mod lu_panels;
 mod qr;
+mod qr_panels;
 mod reflectors;
 mod triangles;
 
+pub use cholesky_steps::CholeskyStep;
 pub use int::Int;
 
 use super::backend::Blas;
@@ -73,5 +76,11 @@ impl Blas {
         } else {
             Ok(None)
         }
+    }
+
+    /// Whether the library is MKL, some of whose factorizations are worth cutting later than those of others.
+    fn is_mkl(&self) -> bool {
+        self.runtime()
+            .is_some_and(|runtime| runtime.internal_api() == "mkl")
     }
 }

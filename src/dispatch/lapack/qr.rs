@@ -9,7 +9,7 @@ use super::reflectors::{Block, Hand, Scratch, Way};
 use super::{forbidden, is_leading, is_one_of, size};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::matrix::Matrix;
-use crate::dispatch::policy::lapack::numbers;
+use crate::dispatch::policy::lapack::{Whole, numbers, qr_panels};
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::workspace::Workspace;
 use crate::error::Result;
@@ -124,7 +124,7 @@ impl Blas {
         }
         let (rows, cols) = (size(m), size(n));
         let count = rows.min(cols);
-        let small = numbers().is_small::<T>(rows, cols, count);
+        let small = numbers().is_small_here::<T>(self.is_mkl(), Whole::Qr, [rows, cols, count]);
         let otherwise = if count == 0 { 1 } else { n * BLOCK };
         // SAFETY: our caller's promise: the first element of the workspace, then the operands.
         unsafe {
@@ -149,6 +149,10 @@ impl Blas {
         [m, n]: [usize; 2],
         tau: *mut T,
     ) -> Result<()> {
+        if let Some(ends) = self.shared(|pool| qr_panels(m.min(n), pool)) {
+            // SAFETY: our caller's promise.
+            return unsafe { self.qr_by_panels(a, [m, n], &ends, tau) };
+        }
         let mut blocks = Blocks::new(m.min(n));
         let mut scratch = blocks.scratch(n);
         for range in blocks.ranges() {

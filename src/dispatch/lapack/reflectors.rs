@@ -79,6 +79,28 @@ impl<T: Scalar> Scratch<T> {
     fn shared(&mut self) -> Shared<T> {
         self.memory.shared()
     }
+
+    /// Where what belongs to columns is, for tiles that have some of them each.
+    pub fn lines(&mut self) -> Lines<T> {
+        Lines {
+            memory: self.shared(),
+            each: self.each,
+        }
+    }
+}
+
+/// The scratch of columns that a block is applied to from the left.
+#[derive(Clone, Copy)]
+pub(super) struct Lines<T> {
+    memory: Shared<T>,
+    each: usize,
+}
+
+impl<T: Scalar> Lines<T> {
+    /// That of the columns from this one on.
+    pub fn at(&self, first: usize) -> Matrix<T> {
+        Matrix::new(self.memory.moved(first * self.each), self.each)
+    }
 }
 
 /// Who computes a product: a kernel, where the library is held already, or a call that may be cut.
@@ -158,7 +180,7 @@ impl<T: Scalar> Block<T> {
     ///
     /// # Safety
     /// They are as large as that and live, nobody writes to V and T, and nobody else touches C and W.
-    unsafe fn apply(
+    pub unsafe fn apply(
         &self,
         hand: Hand<'_, T>,
         way: Way,

@@ -19,6 +19,10 @@ pub(in crate::dispatch) struct Numbers {
     pub lu_panels: usize,
     /// How wide these are: what is left over this number, at least and at most so much.
     pub lu_width: (usize, [usize; 2]),
+    /// From how many reflectors on a QR factorization finds the next block while the rest is updated, in a pool.
+    pub qr_panels: usize,
+    /// How wide its blocks are then, as for LU.
+    pub qr_width: (usize, [usize; 2]),
     /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest.
     pub panels: [usize; 3],
     /// So many columns are reflected at a time.
@@ -31,6 +35,8 @@ pub(in crate::dispatch) struct Numbers {
     least: usize,
     /// From so many bytes on rows are exchanged by several threads.
     swapped: usize,
+    /// Up to so many a Cholesky factorization is MKL's own, and a QR factorization.
+    least_mkl: [usize; 2],
 }
 
 const BUILT_IN: Numbers = Numbers {
@@ -38,12 +44,15 @@ const BUILT_IN: Numbers = Numbers {
     block: 96,
     lu_panels: 160,
     lu_width: (8, [64, 256]),
+    qr_panels: 160,
+    qr_width: (24, [48, 96]),
     panels: [64, 128, 256],
     reflectors: 64,
     single: 8,
     step: 16,
     least: 72 * 72 * 72,
     swapped: 128 << 10,
+    least_mkl: [288 * 288 * 288, 160 * 160 * 160],
 };
 
 /// Nothing is too small: for tests.
@@ -52,12 +61,15 @@ const SMALL: Numbers = Numbers {
     block: 2,
     lu_panels: 12,
     lu_width: (4, [3, 6]),
+    qr_panels: 12,
+    qr_width: (4, [3, 6]),
     panels: [3, 5, 6],
     reflectors: 4,
     single: 1,
     step: 2,
     least: 0,
     swapped: 1,
+    least_mkl: [0; 2],
 };
 
 /// Those in force.
@@ -75,11 +87,32 @@ impl Numbers {
 
     /// Whether a call of so many pairs is too small to be cut.
     pub fn is_small<T: Scalar>(&self, m: usize, n: usize, depth: usize) -> bool {
-        m.saturating_mul(n)
-            .saturating_mul(depth)
-            .saturating_mul(weight::<T>())
-            <= self.least
+        pairs::<T>([m, n, depth]) <= self.least
     }
+
+    /// The same for a factorization that MKL is better at as a whole.
+    pub fn is_small_here<T: Scalar>(&self, mkl: bool, what: Whole, lengths: [usize; 3]) -> bool {
+        let least = if mkl {
+            self.least_mkl[what as usize]
+        } else {
+            self.least
+        };
+        pairs::<T>(lengths) <= least
+    }
+}
+
+/// What MKL is better at as a whole up to sizes of its own.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::dispatch) enum Whole {
+    Cholesky,
+    Qr,
+}
+
+/// How many pairs of a multiplication and an addition of real numbers there are at most.
+fn pairs<T: Scalar>(lengths: [usize; 3]) -> usize {
+    lengths
+        .into_iter()
+        .fold(weight::<T>(), usize::saturating_mul)
 }
 
 /// The columns in which `count` rows are exchanged for others; `None`: by the caller alone.
@@ -99,19 +132,26 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
 /// too little for it.
 pub(in crate::dispatch) fn lu_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
     let numbers = numbers();
-    let (part, [narrowest, widest]) = numbers.lu_width;
-    if pool.width < 2 || n < numbers.lu_panels {
-        return None;
-    }
+    (pool.width > 1 && n >= numbers.lu_panels).then(|| narrowing(n, numbers.lu_width))
+}
+
+/// The same for the blocks of a QR factorization with so many reflectors.
+pub(in crate::dispatch) fn qr_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
+    let numbers = numbers();
+    (pool.width > 1 && n >= numbers.qr_panels).then(|| narrowing(n, numbers.qr_width))
+}
+
+/// Where parts of a length end, each as long as what is left over a number, at least and at most so long.
+fn narrowing(n: usize, (part, [narrowest, widest]): (usize, [usize; 2])) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut end = 0;
     while end < n {
         // Wide ones suit the kernels while there is much to update beside them.
-        let width = ((n - end) / part).next_multiple_of(numbers.step);
+        let width = ((n - end) / part).next_multiple_of(numbers().step);
         end = (end + width.clamp(narrowest, widest)).min(n);
         ends.push(end);
     }
-    Some(ends)
+    ends
 }
 
 /// The columns that are updated beside the next panel of an LU factorization: more parts than workers, since one of these is
@@ -166,9 +206,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panels_of_an_lu_factorization_cover_it_and_get_narrower() {
-        for n in [160, 161, 256, 1000, 4001] {
-            let ends = lu_panels(n, Pool::built_in(2)).unwrap();
+    fn panels_of_a_factorization_cover_it_and_get_narrower() {
+        let each = [160, 161, 256, 1000, 4001].map(|n| {
+            let pool = Pool::built_in(2);
+            [lu_panels(n, pool), qr_panels(n, pool)].map(|ends| (n, ends.unwrap()))
+        });
+        for (n, ends) in each.into_iter().flatten() {
             let starts = std::iter::once(0).chain(ends.iter().copied());
             let widths: Vec<usize> = ends
                 .iter()
@@ -184,6 +227,8 @@ mod tests {
         }
         assert_eq!(lu_panels(159, Pool::built_in(2)), None);
         assert_eq!(lu_panels(4000, Pool::built_in(1)), None);
+        assert_eq!(qr_panels(159, Pool::built_in(2)), None);
+        assert_eq!(qr_panels(4000, Pool::built_in(1)), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod triangle;
 pub(super) mod vector;
 
 pub(super) use product::{Size, Substitution, along, batch, mirrored, product, substitution};
+pub(crate) use table::when_small_tiles_change;
 pub(super) use table::{BUILT_IN, Table, of as shapes_of, simulate_small_tiles, tiny};
 pub(super) use triangle::{Part, Triangle, triangle};
 

@@ -3,6 +3,7 @@
 //! Work is counted in pairs of a multiplication and an addition of real numbers.
 
 use crate::dispatch::scalar::Scalar;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What decides how the routines of a family are cut.
@@ -122,6 +123,17 @@ static SIMULATE_SMALL: AtomicBool = AtomicBool::new(false);
 /// What [`Blas::simulate_small_tiles`](crate::dispatch::Blas::simulate_small_tiles) says.
 pub(crate) fn simulate_small_tiles(small: bool) {
     SIMULATE_SMALL.store(small, Ordering::Relaxed);
+    if let Some(tell) = TELL.get() {
+        tell();
+    }
+}
+
+/// Who keeps what follows from it.
+static TELL: OnceLock<fn()> = OnceLock::new();
+
+/// Has `tell` called whenever that was said: by one who keeps what follows from it, so that calls need not ask.
+pub(crate) fn when_small_tiles_change(tell: fn()) {
+    let _ = TELL.set(tell);
 }
 
 /// Whether it was said.

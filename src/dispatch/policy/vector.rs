@@ -45,18 +45,19 @@ struct Row {
 
 const KIB: usize = 1 << 10;
 
-/// In the order of [`Routine`]. `alone`: OpenBLAS 0.3.21's own thresholds are the lowest known, of 10,000 elements at
-/// level 1; from 4,096 to 9,216 for gemv and ger; none at all for zhemv, zher and the triangular ones.
+/// In the order of [`Routine`]. `alone`: OpenBLAS 0.3.21's own thresholds are the lowest known but for level 1: from 4,096 to 9,216 for gemv
+/// and ger; none at all for zhemv, zher and the triangular ones. At level 1 its are 10,000 elements and more, and MKL 2026.2 has
+/// threads of its own for 2,048 complex elements and for 4,096 real ones, and not for 1,024 of either.
 const TABLE: [Row; 15] = [
-    row(Routine::Axpy, "axpy", 4096, 512 * KIB),
-    row(Routine::Axpby, "axpby", 4096, 512 * KIB),
-    row(Routine::Scal, "scal", 4096, 1024 * KIB),
-    row(Routine::Copy, "copy", 4096, 768 * KIB),
-    row(Routine::Swap, "swap", 4096, 512 * KIB),
-    row(Routine::Dot, "dot", 4096, 768 * KIB),
-    row(Routine::Nrm2, "nrm2", 4096, 256 * KIB),
-    row(Routine::Asum, "asum", 4096, 1536 * KIB),
-    row(Routine::Iamax, "iamax", 4096, 16384 * KIB),
+    row(Routine::Axpy, "axpy", Routine::SHORT, 512 * KIB),
+    row(Routine::Axpby, "axpby", Routine::SHORT, 512 * KIB),
+    row(Routine::Scal, "scal", Routine::SHORT, 1024 * KIB),
+    row(Routine::Copy, "copy", Routine::SHORT, 768 * KIB),
+    row(Routine::Swap, "swap", Routine::SHORT, 512 * KIB),
+    row(Routine::Dot, "dot", Routine::SHORT, 768 * KIB),
+    row(Routine::Nrm2, "nrm2", Routine::SHORT, 256 * KIB),
+    row(Routine::Asum, "asum", Routine::SHORT, 1536 * KIB),
+    row(Routine::Iamax, "iamax", Routine::SHORT, 16384 * KIB),
     row(Routine::Gemv, "gemv", 2048, 1024 * KIB),
     row(Routine::Ger, "ger", 2048, 1024 * KIB),
     row(Routine::Hemv, "hemv", 0, 1024 * KIB),
@@ -94,6 +95,9 @@ const _: () = {
 };
 
 impl Routine {
+    /// Vectors of at most so many elements no library computes with threads of its own.
+    pub const SHORT: isize = 1024;
+
     /// Its name without the letter of the type.
     pub fn name(self) -> &'static str {
         TABLE[self as usize].name

@@ -4,7 +4,7 @@
 //! Nothing bounds how many threads of a program call BLAS at once, so those above the cores sleep here instead of
 //! fighting for them. Invariants: a caller that waits is in the queue; whoever makes room calls the first of it, or is
 //! counted as returning and calls it when it comes back; a caller that goes in from the queue calls the next if there is room
-//! for it; one that has waited for [`HUNGRY`] is overtaken by nobody any more.
+//! for it; one that has waited for [`HUNGRY`] is overtaken by nobody any more but those who come back within their [`TURN`].
 //!
 //! Those who come by may overtake the ones who sleep, for otherwise each core would idle for as long as a wake-up takes
 //! after every call. A caller that comes back and has to wait calls the next one to the very CPU that it is on (see
@@ -12,13 +12,18 @@
 
 use super::load::Load;
 use super::place::{Calm, Home, Sent};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// From when on a caller that waits is not overtaken.
+/// From when on a caller that waits is not overtaken by those whose turn it is not.
 const HUNGRY: Duration = Duration::from_millis(1);
+
+/// For how long a thread that comes back at once goes on, although somebody has waited longer than that. Where there are more
+/// callers than cores, each call would end with a switch of threads otherwise.
+const TURN: Duration = Duration::from_millis(5);
 
 /// How long the first of the queue sleeps before it looks whether somebody who was to come back did not; the second, twice
 /// as long, and so on.
@@ -30,6 +35,22 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Where one thread sleeps.
 #[derive(Default)]
 pub struct Bed(Condvar);
+
+/// Since when one thread has gone on while others wait: when it came in from the queue, or first overtook one that may not be
+/// overtaken any more.
+#[derive(Default)]
+pub struct Turn(Cell<Option<Instant>>);
+
+impl Turn {
+    /// Whether it is not over; it begins if it has not begun.
+    fn goes_on(&self) -> bool {
+        if let Some(began) = self.0.get() {
+            return began.elapsed() < TURN;
+        }
+        self.0.set(Some(Instant::now()));
+        true
+    }
+}
 
 /// Counts the outside callers that are in.
 #[derive(Default)]
@@ -60,11 +81,17 @@ struct Waiter {
 impl Gate {
     /// Waits until fewer than `cores` callers are in and a core is free, and is one of them then. The wait ends after
     /// [`PATIENCE`] while calls with unknown tiles are under way: what those wait for may be what we hold.
-    /// `returns` if it left in the belief that it would be back at once.
-    pub fn enter(&self, load: &Load, cores: usize, bed: &Arc<Bed>, returns: bool) {
+    /// `returns` if it left in the belief that it would be back at once; `turn` is the thread's own.
+    pub fn enter(&self, load: &Load, cores: usize, bed: &Arc<Bed>, returns: bool, turn: &Turn) {
         let mut state = self.lock();
         state.returning = state.returning.saturating_sub(usize::from(returns));
-        if state.inside < cores && !state.hungry() && load.enter(cores) {
+        if state.queue.is_empty() {
+            turn.0.set(None);
+        }
+        if state.inside < cores
+            && (!state.hungry() || (returns && turn.goes_on()))
+            && load.enter(cores)
+        {
             state.inside += 1;
             return;
         }
@@ -129,6 +156,7 @@ impl Gate {
         }
         drop(state);
         drop(calm);
+        turn.0.set(Some(Instant::now()));
     }
 
     /// One of those who are in leaves. If somebody waits, and this one `returns` at once, it is then that the first of the
@@ -218,13 +246,13 @@ mod tests {
     /// before.
     fn second_gets_in(leave: impl FnOnce(&Gate, &Load)) -> bool {
         let (gate, load) = (Gate::default(), Load::default());
-        gate.enter(&load, 1, &Arc::default(), false);
+        gate.enter(&load, 1, &Arc::default(), false, &Turn::default());
         std::thread::scope(|scope| {
             let (told, hears) = mpsc::channel();
             let (gate, load) = (&gate, &load);
             scope.spawn(move || {
                 let before = terms();
-                gate.enter(load, 1, &Arc::default(), false);
+                gate.enter(load, 1, &Arc::default(), false, &Turn::default());
                 told.send(terms() == before).unwrap();
                 gate.leave(load, false);
             });
@@ -263,26 +291,41 @@ mod tests {
         }));
     }
 
-    #[test]
-    fn one_that_returns_goes_behind_those_who_wait_and_calls_them() {
+    /// One that is in comes back while another one has waited too long to be overtaken; its turn began so long ago. Who got
+    /// in first.
+    fn first_in(began: Option<Duration>) -> &'static str {
         let (gate, load) = (Gate::default(), Load::default());
-        gate.enter(&load, 1, &Arc::default(), false);
+        let turn = Turn(Cell::new(
+            began.and_then(|ago| Instant::now().checked_sub(ago)),
+        ));
+        gate.enter(&load, 1, &Arc::default(), false, &Turn::default());
         let order = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                gate.enter(&load, 1, &Arc::default(), false);
+                gate.enter(&load, 1, &Arc::default(), false, &Turn::default());
                 order.lock().unwrap().push("waited");
                 gate.leave(&load, false);
             });
             while !gate.lock().hungry() {
                 std::thread::yield_now();
             }
-            gate.leave(&load, true);
-            gate.enter(&load, 1, &Arc::default(), true);
+            assert!(gate.leave(&load, true));
+            gate.enter(&load, 1, &Arc::default(), true, &turn);
             order.lock().unwrap().push("returned");
             gate.leave(&load, false);
         });
-        assert_eq!(*order.lock().unwrap(), ["waited", "returned"]);
         assert_eq!(gate.lock().returning, 0);
+        order.into_inner().unwrap()[0]
+    }
+
+    #[test]
+    fn one_that_returns_goes_on_while_it_has_its_turn() {
+        // Where the other one looks by itself in between, that gets in.
+        assert!((0..5).any(|_| first_in(None) == "returned"));
+    }
+
+    #[test]
+    fn one_that_returns_when_its_turn_is_over_goes_behind_those_who_wait_and_calls_them() {
+        assert_eq!(first_in(Some(TURN)), "waited");
     }
 }

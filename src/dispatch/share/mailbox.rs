@@ -6,7 +6,7 @@
 
 use super::call::{Alone, Call};
 use super::slot::Slot;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// How deep shared calls of one thread can be inside each other's tiles and still find helpers.
 pub const DEPTH: usize = 4;
@@ -15,6 +15,8 @@ pub const DEPTH: usize = 4;
 pub struct Mailbox {
     slots: [Slot; DEPTH],
     offers: Alone<AtomicUsize>,
+    /// The owner is in a call.
+    under_way: AtomicBool,
     /// How many cores the owner goes by.
     cores: AtomicUsize,
 }
@@ -24,6 +26,7 @@ impl Default for Mailbox {
         Mailbox {
             slots: std::array::from_fn(|_| Slot::new()),
             offers: Alone(AtomicUsize::new(0)),
+            under_way: AtomicBool::new(false),
             cores: AtomicUsize::new(1),
         }
     }
@@ -68,6 +71,17 @@ impl Mailbox {
     /// How many offers are out; only a hint.
     pub fn offers(&self) -> usize {
         self.offers.0.load(Ordering::Relaxed)
+    }
+
+    /// The owner begins a call, or has ended it.
+    pub fn set_under_way(&self, is: bool) {
+        // Relaxed, here and below: a hint.
+        self.under_way.store(is, Ordering::Relaxed);
+    }
+
+    /// Whether the owner is in a call, which may have no tiles left; only a hint.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed)
     }
 
     /// The owner goes by so many cores from now on.

@@ -1,20 +1,24 @@
 //! An isolated parallel loop: the caller works on its own tiles, idle rayon workers help, nobody steals.
 //!
-//! The protocol, with its proof sketch, is in this folder's README. `call.rs` hands tiles out, `slot.rs` is where
-//! helpers come and go, `mailbox.rs` keeps offers from piling up, `load.rs` counts who computes, `gate.rs` holds back
-//! callers that rayon does not know of, `place.rs` keeps callers and helpers on different CPUs, `process.rs` begins anew
-//! after a fork; this file joins them to rayon.
+//! The protocol, with its proof sketch, is in this folder's README. `call.rs` hands tiles out, `caller.rs` is the thread whose call
+//! it is, `slot.rs` is where helpers come and go, `mailbox.rs` keeps offers from piling up, `load.rs` counts who computes, `gate.rs` holds back
+//! callers that rayon does not know of, `place.rs` keeps callers and helpers on different CPUs, `guests.rs` has helpers sleep
+//! while a library's own threads compute in their place, `stay.rs` has the helpers' tokens of a budget that processes share,
+//! `process.rs` begins anew after a fork; this file joins them to rayon.
 //!
 //! Invariants: a caller runs nothing but tiles of its own call between its entry and its return; a thread is counted
 //! once, however deep its calls; a thread that is in a tile takes up no offers.
 
 mod call;
+mod caller;
 mod gate;
+mod guests;
 mod load;
 mod mailbox;
 mod place;
 mod process;
 mod slot;
+mod stay;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -24,9 +28,11 @@ use {call::Call, mailbox::Mailbox, slot::Slot};
 #[cfg(loom)]
 pub use {call::Call, mailbox::Mailbox, slot::Slot};
 
-use gate::Bed;
-use place::Seat;
-use process::Process;
+pub(super) use guests::Guests;
+
+use caller::Caller;
+use gate::{Bed, Turn};
+use stay::Stay;
 use std::cell::{Cell, OnceCell};
 use std::num::NonZeroUsize;
 use std::panic::{catch_unwind, resume_unwind};
@@ -42,6 +48,9 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// many. OpenBLAS's own threads spin for 100 ms and OpenMP's for up to 200, without giving way; here it need only cover what
 /// a program does between two calls of a loop.
 const LINGER: Duration = Duration::from_micros(500);
+
+/// How long a helper below a budget waits for the end of a call that has no tiles left, before it begins to linger.
+const TAIL: Duration = Duration::from_millis(20);
 
 /// For how many calls a thread that did not make its next call at once is not believed to do so.
 const DOUBT: u32 = 8;
@@ -219,9 +228,9 @@ fn global_width() -> usize {
     *WIDTH.get_or_init(|| {
         let threads = usize::try_from(crate::cores().count_for("rayon")).unwrap_or(1);
         // An error says that it is running, or that it cannot run; rayon panics on every use of it then.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let _ =
+            super::pool::bound(builder, u32::try_from(threads).unwrap_or(u32::MAX)).build_global();
         catch_unwind(rayon::current_num_threads).unwrap_or(1)
     })
 }
@@ -247,6 +256,8 @@ struct Own {
     last: Cell<Option<Instant>>,
     /// It left the gate in the belief that it would be back at once, while somebody waited there.
     returning: Cell<bool>,
+    /// Since when it has had its turn at the gate, if others wait there.
+    turn: Turn,
     /// After how many calls it is believed again to make the next one at once; see [`Own::is_to_return`].
     doubt: Cell<u32>,
 }
@@ -264,6 +275,7 @@ impl Own {
             pooled: Cell::new(false),
             last: Cell::new(None),
             returning: Cell::new(false),
+            turn: Turn::default(),
             doubt: Cell::new(0),
         }
     }
@@ -287,7 +299,9 @@ impl Own {
         let call = Call::new(tiles, work, wanted);
         DEPTH.set(depth + 1);
         let wake = kind != Tiles::FewKernels || self.is_one_of_many();
-        slot.publish(&call, || self.work_off(&call, slot, cores, wake));
+        self.mailbox.set_under_way(true);
+        slot.publish(&call, || self.work_off(&call, slot, cores, wake, &caller));
+        self.mailbox.set_under_way(depth > 0);
         DEPTH.set(depth);
         self.last.set(Some(Instant::now()));
         let payload = call.finish();
@@ -320,7 +334,14 @@ impl Own {
     /// it lies there until a worker is idle. A thread that is in no pool waits until a core is left, lest it wake workers
     /// for nothing. If an offer was taken up and yet a helper is missing, it was sent away because others needed the
     /// core, or called away; then there is another one, now and then.
-    fn work_off(&self, call: &Call<'_>, slot: &Slot, cores: usize, wake: bool) {
+    fn work_off(
+        &self,
+        call: &Call<'_>,
+        slot: &Slot,
+        cores: usize,
+        wake: bool,
+        caller: &Caller<'_>,
+    ) {
         let load = &process::current().load.0;
         let outside = rayon::current_thread_index().is_none();
         if !outside {
@@ -329,13 +350,14 @@ impl Own {
         let mut offered: Option<Instant> = None;
         loop {
             let due = match offered {
-                None => wake && (!outside || load.core_left(cores)),
+                None => wake && (!outside || load.core_left(cores)) && caller.has_room(),
                 Some(at) => {
                     self.mailbox.offers() == 0
                         && slot.inside() < call.wanted()
                         && call.left() > 1
                         && load.core_left(cores)
                         && at.elapsed() >= AGAIN
+                        && caller.has_room()
                 }
             };
             if due {
@@ -348,6 +370,7 @@ impl Own {
             if !call.step() {
                 return;
             }
+            caller.ask_again();
         }
     }
 }
@@ -378,15 +401,16 @@ fn offer(mailbox: &Arc<Mailbox>, most: usize) -> bool {
 /// What an idle worker does with an offer: it helps with what it finds, and stays for a while if there was something.
 fn take_up(mailbox: &Arc<Mailbox>) {
     mailbox.begin();
-    while help(mailbox) {
-        if !linger(mailbox) {
+    let stay = Stay::begin();
+    while help(mailbox, &stay) {
+        if !linger(mailbox, &stay) {
             return;
         }
     }
 }
 
 /// Helps with the calls of `mailbox`; whether there was one and a core to help with.
-fn help(mailbox: &Arc<Mailbox>) -> bool {
+fn help(mailbox: &Arc<Mailbox>, stay: &Stay) -> bool {
     let process = process::current();
     let cores = mailbox.cores();
     // A tile that runs rayon's own loops waits for them by working on whatever the pool has, offers too. If it took them
@@ -397,6 +421,9 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
     let _seat = process.seats.take();
     let helped = Cell::new(false);
     mailbox.help(&|call, slot| {
+        if guests::is_one() {
+            return;
+        }
         // Counted while inside the slot only, and uncounted before leaving it: our caller may make its next call at once,
         // and must not find the core taken by us. Nor must somebody else's helper, where we find nothing to do.
         if call.left() == 0 {
@@ -407,17 +434,32 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
         if !process.load.0.join(cores) {
             return;
         }
+        if !stay.may_help() {
+            process.helper_ended();
+            return;
+        }
         COUNTED.set(true);
         helped.set(true);
         // Each helper brings two more while they are wanted, so that many come soon.
         for _ in 0..2 {
-            if call.left() > mailbox.offers() + 1 && process.load.0.core_left(cores) {
+            if call.left() > mailbox.offers() + 1
+                && process.load.0.core_left(cores)
+                && stay.has_room()
+            {
                 offer(mailbox, call.wanted().saturating_sub(slot.inside()));
             }
         }
         let mut retired = false;
         while !retired && call.step() {
+            if guests::is_one() {
+                // Still counted: until its sleep is over.
+                return;
+            }
             retired = process.helper_retires(cores);
+            if !retired && stay.must_go() {
+                process.helper_ended();
+                retired = true;
+            }
         }
         COUNTED.set(false);
         if !retired {
@@ -425,6 +467,10 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
             process.helper_ended();
         }
     });
+    if guests::sleep() {
+        COUNTED.set(false);
+        process.helper_ended();
+    }
     helped.get()
 }
 
@@ -433,11 +479,12 @@ fn help(mailbox: &Arc<Mailbox>) -> bool {
 /// Programs make many calls in a row. Between them a worker would go to sleep, and waking it takes the caller some ten
 /// microseconds and the worker, on machines whose CPUs share no cache, up to some milliseconds. Meanwhile we count as an
 /// offer that is out, so that the caller need neither make one nor wake anybody.
-fn linger(mailbox: &Mailbox) -> bool {
-    let since = Instant::now();
+fn linger(mailbox: &Mailbox, stay: &Stay) -> bool {
+    let begun = Instant::now();
+    let mut since = begun;
     let load = &process::current().load.0;
-    // Not where others need the core.
-    while load.core_left(mailbox.cores()) {
+    // Not where others need the core, in this process or in another one.
+    while load.core_left(mailbox.cores()) && !stay.must_go() {
         mailbox.watch();
         for _ in 0..LOOKS {
             if mailbox.has_calls() {
@@ -450,77 +497,14 @@ fn linger(mailbox: &Mailbox) -> bool {
         if mailbox.has_calls() {
             return true;
         }
-        if rayon::yield_now() == Some(rayon::Yield::Executed) || since.elapsed() > LINGER {
+        if stay.is_in_budget() && mailbox.is_under_way() && begun.elapsed() < TAIL {
+            since = Instant::now();
+        }
+        // What rayon runs may be another mailbox's offer, which brings a stay and a token of its own, or may go on for long.
+        let idle = stay.without(|| rayon::yield_now() != Some(rayon::Yield::Executed));
+        if idle != Some(true) || since.elapsed() > LINGER {
             return false;
         }
     }
     false
-}
-
-/// A thread in a shared call, counted once.
-struct Caller<'own> {
-    own: &'own Own,
-    process: &'static Process,
-    seat: Option<Seat<'static>>,
-    kind: Tiles,
-    counted: bool,
-    outside: bool,
-    /// It is believed to make another call at once.
-    returns: bool,
-}
-
-impl<'own> Caller<'own> {
-    fn begin(own: &'own Own, cores: usize, kind: Tiles) -> Self {
-        let process = process::current();
-        let counted = !COUNTED.get();
-        let outside = counted && rayon::current_thread_index().is_none();
-        let returns = outside && own.is_to_return();
-        if outside {
-            let load = &process.load.0;
-            process
-                .gate
-                .enter(load, cores, &own.bed, own.returning.take());
-        } else if counted {
-            if own.returning.take() {
-                // It has become a worker since.
-                process.gate.abandon();
-            }
-            process.load.0.begin();
-        }
-        if counted {
-            COUNTED.set(true);
-            if kind == Tiles::Unknown {
-                process.gate.begin_unknown();
-            }
-        }
-        Caller {
-            own,
-            process,
-            seat: counted.then(|| process.seats.take()),
-            kind,
-            counted,
-            outside,
-            returns,
-        }
-    }
-}
-
-impl Drop for Caller<'_> {
-    fn drop(&mut self) {
-        if !self.counted {
-            return;
-        }
-        COUNTED.set(false);
-        // Whoever is called in our place finds our CPU free.
-        drop(self.seat.take());
-        if self.kind == Tiles::Unknown {
-            self.process.gate.end_unknown();
-        }
-        if self.outside {
-            let returns = self.process.gate.leave(&self.process.load.0, self.returns);
-            self.own.returning.set(returns);
-        } else {
-            self.process.caller_ended();
-        }
-    }
 }

@@ -246,6 +246,15 @@ fn blis_bears_200_callers() {
 }
 
 #[test]
+fn atlas_bears_200_callers() {
+    if let Some(why) = common::absent("atlas") {
+        assert!(why.contains("ATLAS"), "{why}");
+        return;
+    }
+    many_callers("atlas_bears_200_callers", &["atlas", "atlas-lapack"], &[]);
+}
+
+#[test]
 fn the_reference_libraries_bear_200_callers() {
     let test = "the_reference_libraries_bear_200_callers";
     many_callers(test, &["netlib", "lapack"], &[]);
@@ -260,7 +269,17 @@ fn mkl_bears_200_callers() {
 
 /// Children that are forked while other threads call.
 fn forks_in_the_middle(test: &str, keys: &[&str]) {
-    in_own_process(test, &[("THREADCTL_BACKEND", &paths(keys))], || {
+    // To look for what happens rarely: thousands.
+    let forks = std::env::var("THREADCTL_TEST_FORKS").map_or(100, |forks| forks.parse().unwrap());
+    let folder = common::mkl_folder();
+    let environment = [
+        ("THREADCTL_BACKEND", paths(keys)),
+        ("LD_LIBRARY_PATH", folder),
+    ];
+    let environment = environment
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    in_own_process(test, &environment, || {
         solves(40);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -271,12 +290,36 @@ fn forks_in_the_middle(test: &str, keys: &[&str]) {
                     }
                 });
             }
-            let ended: Vec<bool> = (0..40).map(|_| in_child(|| solves(40))).collect();
+            let wrong = (0..forks).filter(|_| !in_child(|| solves(40))).count();
             stop.store(true, Ordering::Relaxed);
-            assert!(ended.iter().all(|right| *right), "{ended:?}");
+            assert_eq!(wrong, 0, "of {forks} children");
         });
         solves(40);
     });
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_openblas_with_threads_of_its_own() {
+    forks_in_the_middle(
+        "a_child_of_many_callers_computes_on_openblas_with_threads_of_its_own",
+        &["openblas-pthread"],
+    );
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_openblas_over_openmp() {
+    forks_in_the_middle(
+        "a_child_of_many_callers_computes_on_openblas_over_openmp",
+        &["openblas-openmp"],
+    );
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_openblas_of_the_wheel() {
+    forks_in_the_middle(
+        "a_child_of_many_callers_computes_on_openblas_of_the_wheel",
+        &["scipy-openblas32"],
+    );
 }
 
 #[test]
@@ -292,5 +335,26 @@ fn a_child_of_many_callers_computes_on_the_reference_libraries() {
     forks_in_the_middle(
         "a_child_of_many_callers_computes_on_the_reference_libraries",
         &["netlib", "lapack"],
+    );
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_blis() {
+    forks_in_the_middle(
+        "a_child_of_many_callers_computes_on_blis",
+        &["blis-pthread", "lapack"],
+    );
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_mkl() {
+    forks_in_the_middle("a_child_of_many_callers_computes_on_mkl", &["mkl-rt"]);
+}
+
+#[test]
+fn a_child_of_many_callers_computes_on_atlas() {
+    forks_in_the_middle(
+        "a_child_of_many_callers_computes_on_atlas",
+        &["atlas", "atlas-lapack"],
     );
 }

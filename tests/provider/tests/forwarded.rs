@@ -49,11 +49,28 @@ unsafe extern "C" {
         lda: *const c_int,
         work: *mut f64,
     ) -> f64;
+    fn dsdot_(
+        n: *const c_int,
+        x: *const f32,
+        incx: *const c_int,
+        y: *const f32,
+        incy: *const c_int,
+    ) -> f64;
+    fn cblas_drot(
+        n: c_int,
+        x: *mut f64,
+        incx: c_int,
+        y: *mut f64,
+        incy: c_int,
+        cosine: f64,
+        sine: f64,
+    );
 }
 
-/// Large enough that a call of MKL is worth asking workers for.
-const ORDER: usize = 150;
-const WORKERS: usize = 4;
+/// Large enough that a call of MKL is worth asking workers for, on any machine: some twenty milliseconds at one thread.
+const ORDER: usize = 600;
+/// More than a limit of two, and few enough that all come at once now and then where other programs have the cores.
+const WORKERS: usize = 3;
 
 thread_local! {
     static ASK: Cell<Option<unsafe extern "C" fn() -> c_int>> = const { Cell::new(None) };
@@ -132,6 +149,21 @@ fn results_come_back() {
     assert_eq!(largest, 5.0);
 }
 
+/// Vectors that are so short that the routine is jumped to, and longer ones, whose call is carried, give what they are to give.
+fn short_and_long_vectors_are_computed() {
+    for length in [0, 1, 7, 1024, 1025, 100_000_usize] {
+        let n = c_int::try_from(length).unwrap();
+        let ones = vec![1.0_f32; length.max(1)];
+        // SAFETY: vectors as long as the arguments say.
+        let product = unsafe { dsdot_(&n, ones.as_ptr(), &1, ones.as_ptr(), &1) };
+        assert_eq!(product, length as f64);
+        let (mut x, mut y) = (vec![3.0; length], vec![4.0; length]);
+        // SAFETY: as above.
+        unsafe { cblas_drot(n, x.as_mut_ptr(), 1, y.as_mut_ptr(), 1, 0.0, 1.0) };
+        assert!(x.iter().all(|x| *x == 4.0) && y.iter().all(|y| *y == -3.0));
+    }
+}
+
 fn question(
     library: &libloading::os::unix::Library,
     name: &str,
@@ -157,6 +189,7 @@ fn openblas_over_openmp_is_held_at_one_thread() {
             );
         }
         results_come_back();
+        short_and_long_vectors_are_computed();
         // Another thread has another number, and is held as well.
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -187,6 +220,7 @@ fn mkl_has_what_is_idle(test: &str, layer: &str) {
         let mkl = load("mkl-rt");
         let ask = question(mkl, "MKL_Get_Max_Threads");
         results_come_back();
+        short_and_long_vectors_are_computed();
         let before = common::get(mkl, "MKL_Get_Max_Threads");
         // Workers that are about to sleep come late now and then.
         let reaches = |threads: usize| {
@@ -262,5 +296,6 @@ fn mkl_without_threads_stays_so() {
         let ask = question(load("mkl-rt"), "MKL_Get_Max_Threads");
         assert_eq!(inside(ask), 1);
         results_come_back();
+        short_and_long_vectors_are_computed();
     });
 }

@@ -127,6 +127,67 @@ fn on_mkl() {
 }
 
 #[test]
+fn on_atlas_which_has_no_setter() {
+    if let Some(why) = common::absent("atlas") {
+        assert!(why.contains("ATLAS"), "{why}");
+        return;
+    }
+    each_thread_has_its_own("on_atlas_which_has_no_setter", "atlas");
+}
+
+#[test]
 fn on_a_library_without_threads() {
     each_thread_has_its_own("on_a_library_without_threads", "netlib");
+}
+
+/// `THREADCTL_LIMITS` names a file: by a link, or what a link leads to while the library was opened by the link.
+fn links_are_followed(test: &str, named_by_link: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let real = library("scipy-openblas32");
+    let link = folder.path().join("libmine.so");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let (named, opened) = if named_by_link {
+        (&link, &real)
+    } else {
+        (&real, &link)
+    };
+    let limits = format!("{}=2", named.display());
+    let opened = opened.display().to_string();
+    let environment = [
+        ("THREADCTL_LIMITS", limits.as_str()),
+        ("THREADCTL_TEST_OPENED", opened.as_str()),
+    ];
+    in_own_process(test, &environment, || {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(WORKERS)
+            .build_global()
+            .unwrap();
+        simulate_cores(NonZeroUsize::new(WORKERS));
+        let opened = std::env::var_os("THREADCTL_TEST_OPENED").unwrap();
+        // SAFETY: a BLAS library.
+        let blas = unsafe { Blas::open(opened.as_ref()) }.unwrap();
+        assert!(most_seen(&blas, 4) >= 4, "before it is in force");
+        threadctl::init().unwrap();
+        assert_eq!(most_seen(&blas, 2), 2);
+        let other = Limits::new().user_api("blas", 3).limit_process().unwrap();
+        assert_eq!(most_seen(&blas, 3), 3, "a guard goes before it");
+        drop(other);
+        assert_eq!(most_seen(&blas, 2), 2);
+    });
+}
+
+#[test]
+fn a_link_in_threadctl_limits_means_the_library_that_it_leads_to() {
+    links_are_followed(
+        "a_link_in_threadctl_limits_means_the_library_that_it_leads_to",
+        true,
+    );
+}
+
+#[test]
+fn a_file_in_threadctl_limits_means_the_library_that_was_opened_by_a_link() {
+    links_are_followed(
+        "a_file_in_threadctl_limits_means_the_library_that_was_opened_by_a_link",
+        false,
+    );
 }

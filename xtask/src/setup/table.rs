@@ -136,11 +136,16 @@ pub const PACKAGES: &[Package] = &[
     apt("r-base-core"),
     apt("octave"),
     apt("gfortran"),
+    apt("make"),
     apt("openmpi-bin"),
+    apt("libopenmpi-dev"),
+    apt("libclang-dev"),
+    apt("iproute2"),
     apt("fish"),
     apt("time"),
     apt("chromium"),
     apt("linux-perf"),
+    apt("parallel"),
     wheel("scipy-openblas32", "0.3.34.481.3", "scipy-openblas32"),
     wheel("scipy-openblas64", "0.3.34.481.3", "scipy-openblas64"),
     wheel("mkl", "2026.2.0", MKL),
@@ -195,6 +200,7 @@ const fn peers(key: &'static str, package: &'static str, find: Find) -> Library 
 /// What `cargo xtask peers` needs of the rows that are for others too.
 const PEERS_TOO: &[&str] = &[
     DEMO_BLAS,
+    "scipy-openblas",
     "python",
     "python-packages",
     "numpy",
@@ -313,7 +319,18 @@ pub const LIBRARIES: &[Library] = &[
     ),
     test("python-packages", "numpy", Find::Path("")),
     test("python", "numpy", Find::Python),
+    test("parallel", "parallel", Find::Suffix("/usr/bin/parallel")),
     test("mpirun", "openmpi-bin", Find::Suffix("/bin/mpirun.openmpi")),
+    // What the feature `mpi` is compiled with: MPI, and what reads its headers. The tests are compiled with all features.
+    test("mpi-headers", "libopenmpi-dev", Find::Suffix("/mpi.h")),
+    // A package of nothing but what it needs.
+    test(
+        "libclang",
+        "libclang-dev",
+        Find::Suffix("/libclang-dev/copyright"),
+    ),
+    // Makes two network namespaces, as hosts for its ranks.
+    test("ip", "iproute2", Find::Suffix("/bin/ip")),
     test("debian-python", "python3-numpy", Find::DebianPython),
     // Programs that call BLAS and LAPACK, unchanged.
     test(
@@ -329,6 +346,7 @@ pub const LIBRARIES: &[Library] = &[
     test("rscript", "r-base-core", Find::Suffix("/usr/bin/Rscript")),
     test("octave", "octave", Find::Suffix("/bin/octave-cli")),
     test("gfortran", "gfortran", Find::Suffix("/usr/bin/gfortran")),
+    test("make", "make", Find::Suffix("/usr/bin/make")),
     // Runs numpy's own tests; the others are what it needs.
     test("pytest", "pytest", Find::Path("pytest/__init__.py")),
     test("pytest-packages", "pytest", Find::Path("")),

@@ -17,7 +17,8 @@ Examples:
   threadctl doctor           what would make numerical programs slow here
   threadctl doctor --json    the same as a versioned document
 
-Exit codes: 0 all is as it should be, 1 something is not, 2 wrong usage or a system error.";
+Before each line: ok, !! where something is not as it should be, -- where reports will lack a figure. Exit codes: 0 nothing has !!,
+1 something has, 2 wrong usage or a system error.";
 
 /// Check the cores, the BLAS and OpenMP libraries that a program would get, the settings, and the kernel.
 #[derive(Args, Clone, Debug)]
@@ -64,10 +65,10 @@ fn table(checks: &[Check]) -> String {
             section = check.section;
             let _ = writeln!(text, "{section}");
         }
-        let (style, mark) = if check.good {
-            (out::GOOD, "ok")
-        } else {
-            (out::BAD, "!!")
+        let (style, mark) = match (check.good, &check.remedy) {
+            (true, None) => (out::GOOD, "ok"),
+            (true, Some(_)) => (out::GOOD, "--"),
+            (false, _) => (out::BAD, "!!"),
         };
         let line = format!("{}: {}", check.subject, check.found);
         let line = out::wrapped(&out::shown(&line), 6);

@@ -9,8 +9,10 @@ pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod info;
+pub(crate) mod jobs;
 pub(crate) mod plot;
 pub(crate) mod run;
+pub(crate) mod share;
 mod special;
 pub(crate) mod tune;
 pub(crate) mod watch;
@@ -28,6 +30,8 @@ pub(crate) fn run(command: Command) -> Result<Verdict> {
         Command::Cores(args) => cores::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Share(args) => share::run(&args),
+        Command::Jobs(args) => jobs::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Doctor(args) => doctor::run(&args),

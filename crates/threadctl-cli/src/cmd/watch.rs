@@ -22,8 +22,8 @@ const SCHEMA: &str = "threadctl.watch/1";
 /// Moves to the corner and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// The lines of a terminal that does not tell.
-const USUAL: usize = 24;
+/// The lines and columns of a terminal that does not tell.
+const USUAL: (usize, usize) = (24, 80);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
                 report: &report,
             })?;
         } else if redraw {
-            let screen = text::screen(&heading, &report, &findings, lines());
+            let screen = text::screen(&heading, &report, &findings, size());
             let screen = out::coloured(&std::io::stdout(), &screen);
             out::text(&format!("{CLEAR}{screen}"))?;
         } else if args.once {
@@ -132,13 +132,18 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Verdict> {
     }
 }
 
-/// How many lines of the terminal a report may have: the cursor stands below it.
-fn lines() -> usize {
+/// How many lines of the terminal a report may have, the cursor standing below it, and how many columns there are.
+fn size() -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    let rows = size.map_or(0, |size| usize::from(size.ws_row));
     // Some terminals say that they have none.
-    let rows = if rows < 2 { USUAL } else { rows };
-    rows - 1
+    let told = |told: Option<u16>, least: u16, usual: usize| {
+        told.filter(|told| *told >= least)
+            .map_or(usual, usize::from)
+    };
+    let size = size.ok();
+    let rows = told(size.map(|size| size.ws_row), 2, USUAL.0);
+    let columns = told(size.map(|size| size.ws_col), 1, USUAL.1);
+    (rows - 1, columns)
 }
 
 /// Looks for the time of one report; tells whether anything is still there.

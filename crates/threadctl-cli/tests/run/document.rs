@@ -1,6 +1,6 @@
 //! What the report says, in numbers that do not depend on how busy the machine is.
 
-use super::{document_of, stderr, threadctl};
+use super::{document_of, schema, stderr, threadctl};
 
 #[test]
 fn the_document_is_versioned_and_repeats_the_command() {
@@ -13,6 +13,21 @@ fn the_document_is_versioned_and_repeats_the_command() {
     assert_eq!(
         (&document["status"], &document["signal"]),
         (&0.into(), &serde_json::Value::Null)
+    );
+}
+
+#[test]
+fn the_schema_denies_what_it_does_not_name() {
+    let mut document = document_of(&[], &[], &["true"]);
+    document["cores"]["colour"] = "blue".into();
+    document["status"] = "0".into();
+    document.as_object_mut().unwrap().remove("notes");
+    let problems = schema::problems(&document);
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("cores.colour"))
     );
 }
 

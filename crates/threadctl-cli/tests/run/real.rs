@@ -109,4 +109,5 @@ programs! {
     rust_with_rayon_over_ndarray_linalg: "rust",
     c_with_openmp: "openmp-c",
     fortran_with_openmp_over_openblas: "openmp-fortran",
+    openmp_loops_and_blas_in_short_turns: "turns",
 }

@@ -144,24 +144,41 @@ fn colours_are_on_a_terminal_only_and_never_under_no_color() {
 #[test]
 fn watching_keeps_to_the_lines_of_the_terminal() {
     const CLEAR: &str = "\u{1b}[H\u{1b}[J";
-    const ROWS: usize = 7;
-    let mut shell = shell();
-    shell
-        .send_line(&format!("stty rows {ROWS} cols 80; sleep 1000 & pid=$!"))
-        .unwrap();
-    shell.wait_for_prompt().unwrap();
-    let watch = format!(
-        "{} watch --window 100 --pid $pid",
-        env!("CARGO_BIN_EXE_threadctl")
-    );
-    expect(&mut shell, &watch, CLEAR);
-    let screen = shell.exp_string(CLEAR).unwrap();
-    assert!(screen.contains("(sleep), watched for"), "{screen}");
-    assert!(screen.contains("more lines"), "{screen}");
-    // The cursor stands in the last one.
-    assert_eq!(screen.lines().count(), ROWS - 1, "{screen}");
-    shell.send_control('c').unwrap();
-    shell.wait_for_prompt().unwrap();
-    shell.send_line("kill $pid").unwrap();
-    shell.wait_for_prompt().unwrap();
+    // In the narrow one every line takes two or three.
+    for (rows, columns) in [(7, 80), (11, 30)] {
+        let mut shell = shell();
+        // Until it is that command, the child has the shell's name, which would be shown.
+        shell
+            .send_line(&format!(
+                "stty rows {rows} cols {columns}; sleep 1000 & pid=$!; until grep -q sleep /proc/$pid/comm; do :; done"
+            ))
+            .unwrap();
+        shell.wait_for_prompt().unwrap();
+        // Codes of colours would be counted as columns here; a terminal that has none gets them all the same where `CI` is set.
+        let watch = format!(
+            "NO_COLOR=1 {} watch --window 100 --pid $pid",
+            env!("CARGO_BIN_EXE_threadctl")
+        );
+        expect(&mut shell, &watch, CLEAR);
+        // A window in which the machine let nobody look may have so little to say that all of it fits.
+        let (mut screens, mut is_full) = (Vec::new(), false);
+        while !is_full && screens.len() < 20 {
+            let screen = shell.exp_string(CLEAR).unwrap();
+            let lines = screen.lines().map(|line| {
+                let width = line.trim_end_matches('\r').chars().count();
+                width.div_ceil(columns).max(1)
+            });
+            // The cursor stands in the last one.
+            let lines: usize = lines.sum();
+            assert!(lines < rows, "{lines} lines of {columns} columns: {screen}");
+            assert!(screen.contains("(sleep), watched"), "{screen}");
+            is_full = lines > rows / 2 && screen.contains("more lines");
+            screens.push(screen);
+        }
+        assert!(is_full, "none is full: {screens:#?}");
+        shell.send_control('c').unwrap();
+        shell.wait_for_prompt().unwrap();
+        shell.send_line("kill $pid").unwrap();
+        shell.wait_for_prompt().unwrap();
+    }
 }

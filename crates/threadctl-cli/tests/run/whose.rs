@@ -199,12 +199,14 @@ fn without_the_agent_stacks_tell_whose_the_threads_are() {
         ("libgomp-a34b.so.1.0.0", "libgomp", 3),
         ("libsomething.so.3", "libsomething", 5),
     ];
-    let mut arguments = vec![program, "-".to_owned(), "2".to_owned(), "100".to_owned()];
+    // Each for so long, in milliseconds, that also on a slow machine there is a look at it.
+    const EACH: &str = "600";
+    let mut arguments = vec![program, "-".to_owned(), "2".to_owned(), EACH.to_owned()];
     for (file, _, count) in made {
         arguments.extend([
             maker(folder.path(), file),
             count.to_string(),
-            "100".to_owned(),
+            EACH.to_owned(),
         ]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -20,7 +20,7 @@ Exit codes: 0 reported, 2 usage or system error (no such process ...).";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CoresArgs {
-    /// Print a table of all constraints, the binding one marked.
+    /// Print a table of all constraints, the binding one marked, and which worker of a pool has which CPUs (`THREADCTL_PIN`).
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
 

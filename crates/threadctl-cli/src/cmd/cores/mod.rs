@@ -6,6 +6,8 @@ mod table;
 
 use anyhow::Result;
 use threadctl::Cores;
+use threadctl::config::Settings;
+use threadctl::cores::System;
 
 use crate::{Verdict, out};
 
@@ -20,7 +22,12 @@ pub(crate) fn run(args: &args::CoresArgs) -> Result<Verdict> {
         return Ok(Verdict::Good);
     }
     if args.explain {
-        out::text(&table::of(&cores))?;
+        // Another process's workers are its own business.
+        let places = args.pid.is_none().then(|| table::Places {
+            places: System::this().places(),
+            pinned: Settings::from_env().is_ok_and(|settings| settings.pin),
+        });
+        out::text(&table::of(&cores, places.as_ref()))?;
         return Ok(Verdict::Good);
     }
     let count = if args.logical {

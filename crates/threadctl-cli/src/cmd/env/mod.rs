@@ -2,18 +2,17 @@
 
 pub(crate) mod args;
 mod plan;
-mod table;
 
 use std::fmt::Write;
 
 use anyhow::Result;
 use serde::Serialize;
 use threadctl::Workers;
+use threadctl::cores::ChildCores;
 
 use crate::{Verdict, out};
 use args::{EnvArgs, Shell};
 use plan::Plan;
-use table::{ROWS, Row, STRONGER, Value};
 
 /// The name and the version of the document.
 const SCHEMA: &str = "threadctl.env/1";
@@ -66,16 +65,17 @@ pub(crate) fn run(args: &EnvArgs) -> Result<Verdict> {
             cores,
             jobs: plan.jobs,
             job: args.job,
-            width: plan.width,
-            outer: plan.outer,
-            inner: plan.inner,
+            width: plan.share.cores(),
+            outer: plan.share.outer(),
+            inner: plan.share.inner(),
             notes: &plan.notes,
-            variables: ROWS
-                .iter()
-                .map(|row| Variable {
-                    name: row.name,
-                    value: value(row, &plan),
-                    runtime: row.runtime,
+            variables: plan
+                .share
+                .variables()
+                .map(|variable| Variable {
+                    name: variable.name,
+                    value: variable.value,
+                    runtime: variable.runtime,
                 })
                 .collect(),
         }),
@@ -98,22 +98,25 @@ pub(crate) fn share(wanted: Option<Workers<'_>>, among: Option<Workers<'_>>) -> 
     let mut plan = Plan::new(cores, count, None, None)?;
     plan.notes.extend(overruled());
     Ok(Share {
-        variables: ROWS
-            .iter()
-            .map(|row| (row.name.to_owned(), value(row, &plan)))
+        variables: plan
+            .share
+            .variables()
+            .map(|variable| (variable.name.to_owned(), variable.value))
             .collect(),
         notes: plan.notes,
     })
 }
 
 /// What is set here already and goes before a setting. It is somebody's decision, so it is told and not unset.
-fn overruled() -> impl Iterator<Item = String> {
-    STRONGER
-        .iter()
-        .filter(|(stronger, _)| std::env::var_os(stronger).is_some_and(|value| !value.is_empty()))
-        .map(|(stronger, weaker)| {
+pub(crate) fn overruled() -> impl Iterator<Item = String> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    ChildCores::new(1).variables().flat_map(move |weaker| {
+        let set = weaker.overruled_by.iter().filter(move |name| is_set(name));
+        set.map(move |stronger| {
+            let weaker = weaker.name;
             format!("{stronger} is set and goes before {weaker}; unset it for the settings to hold")
         })
+    })
 }
 
 /// A number of jobs is taken as it is, also where it is more than the cores; a negative one counts from them.
@@ -124,17 +127,13 @@ fn jobs(wanted: Workers<'_>, cores: u32) -> usize {
 
 /// A line each, ended so that they may also be joined to one: `eval $(threadctl env)` without quotes.
 fn lines(plan: &Plan, before: &str, between: &str) -> String {
-    ROWS.iter().fold(String::new(), |mut lines, row| {
-        let _ = writeln!(lines, "{before}{}{between}{};", row.name, value(row, plan));
-        lines
-    })
-}
-
-fn value(row: &Row, plan: &Plan) -> String {
-    match row.value {
-        Value::Job => plan.width.to_string(),
-        Value::Outer => plan.outer.to_string(),
-        Value::Inner => plan.inner.to_string(),
-        Value::Spin(text) => text.to_owned(),
+    let mut lines = String::new();
+    for variable in plan.share.variables() {
+        let _ = writeln!(
+            lines,
+            "{before}{}{between}{};",
+            variable.name, variable.value
+        );
     }
+    lines
 }

@@ -4,6 +4,7 @@
 //! numbers is 1 for each job. Whatever differs from what was asked for, or leaves a core idle, is in the notes.
 
 use anyhow::{Result, bail};
+use threadctl::cores::ChildCores;
 use threadctl::{Workers, split};
 
 /// The numbers for a job.
@@ -11,12 +12,8 @@ use threadctl::{Workers, split};
 pub(super) struct Plan {
     /// How many jobs run at once.
     pub(super) jobs: usize,
-    /// The cores of the job.
-    pub(super) width: u32,
-    /// Threads of its loops.
-    pub(super) outer: u32,
-    /// Threads of its calls into libraries.
-    pub(super) inner: u32,
+    /// The cores of the job, and how it divides them.
+    pub(super) share: ChildCores,
     pub(super) notes: Vec<String>,
 }
 
@@ -51,23 +48,19 @@ impl Plan {
             Some(job) => shares.width(job - 1).unwrap_or(1),
             None => shares.inner(),
         };
-        let (outer, inner) = nested(width, inner, &mut notes);
-        Ok(Plan {
-            jobs,
-            width,
-            outer,
-            inner,
-            notes,
-        })
+        let share = nested(ChildCores::new(width), inner, &mut notes);
+        Ok(Plan { jobs, share, notes })
     }
 }
 
 /// Threads of the loops and of the calls that they make.
-fn nested(width: u32, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> (u32, u32) {
+fn nested(share: ChildCores, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> ChildCores {
     let Some(wanted) = inner else {
-        return (width, width);
+        return share;
     };
-    let inner = wanted.resolve(width);
+    let width = share.cores();
+    let share = share.nested(wanted.resolve(width));
+    let (outer, inner) = (share.outer(), share.inner());
     let asked: Result<i64, _> = wanted.to_string().parse();
     if asked.is_ok_and(|asked| asked > i64::from(inner)) {
         notes.push(format!(
@@ -75,14 +68,12 @@ fn nested(width: u32, inner: Option<Workers<'_>>, notes: &mut Vec<String>) -> (u
             of_cores(width)
         ));
     }
-    let outer = width / inner;
-    let idle = width - outer * inner;
-    if idle > 0 {
+    if outer * inner < width {
         notes.push(format!(
             "--inner {inner}: {outer} x {inner} of a job's {width} cores are used"
         ));
     }
-    (outer, inner)
+    share
 }
 
 fn of_cores(number: u32) -> &'static str {
@@ -102,7 +93,7 @@ mod tests {
                 let mut sum = 0;
                 for job in 1..=jobs {
                     let plan = Plan::new(budget, jobs, Some(job), None).unwrap();
-                    sum += plan.width;
+                    sum += plan.share.cores();
                 }
                 assert_eq!(sum, budget.max(count), "{budget} cores, {jobs} jobs");
                 for inner in [
@@ -116,18 +107,19 @@ mod tests {
                 ] {
                     let workers = inner.map(|inner: i32| Workers::try_from(inner).unwrap());
                     let plan = Plan::new(budget, jobs, None, workers).unwrap();
-                    assert!(plan.width >= 1 && plan.outer >= 1 && plan.inner >= 1);
-                    assert!(plan.width * count <= budget.max(count), "{plan:?}");
+                    let (width, outer) = (plan.share.cores(), plan.share.outer());
+                    let threads = outer * plan.share.inner();
+                    assert!(width * count <= budget.max(count), "{plan:?}");
                     if inner.is_some() {
-                        assert!(plan.outer * plan.inner <= plan.width, "{plan:?}");
+                        assert!((1..=width).contains(&threads), "{plan:?}");
                     }
-                    let used = plan.width * count;
+                    let used = width * count;
                     assert_eq!(
                         plan.notes.is_empty(),
                         used == budget && {
                             inner.is_none_or(|wanted| {
-                                wanted <= i32::try_from(plan.inner).unwrap()
-                                    && plan.outer * plan.inner == plan.width
+                                wanted <= i32::try_from(plan.share.inner()).unwrap()
+                                    && threads == width
                             })
                         },
                         "{budget} cores, {jobs} jobs, inner {inner:?}: {plan:?}"

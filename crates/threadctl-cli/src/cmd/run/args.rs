@@ -32,7 +32,7 @@ loss exceeds --fail-over; 2 where it was not started (there is no such command, 
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
     /// The least time between two looks, in milliseconds. Many threads make it longer: looking takes less than 1 % of a
-    /// core.
+    /// core, or there is one look a second.
     #[arg(long, value_name = "MS", default_value = "20", value_parser = interval)]
     pub(crate) interval: Duration,
 

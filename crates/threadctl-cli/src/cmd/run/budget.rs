@@ -1,7 +1,8 @@
 //! How often to look: as often as is asked for, as long as that takes little CPU time.
 //!
-//! Invariant: over any stretch of time looks take at most this part of it and what is kept back, so that short runs and bursts
-//! of new processes, which are looked at most closely, are seen well, and long ones pay little.
+//! Invariants: over any stretch of time looks take at most this part of it and what is kept back, so that short runs and bursts
+//! of new processes, which are looked at most closely, are seen well, and long ones pay little. But there is a look a second, however
+//! much it takes; and what looks took of many threads is forgotten a second after these have ended.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,8 @@ impl Budget {
         let earned = self.left + elapsed / PART;
         let due = self.owed + cost;
         self.left = earned.saturating_sub(due).min(KEPT);
-        self.owed = due.saturating_sub(earned);
+        // More would only put off looks that are cheap again.
+        self.owed = due.saturating_sub(earned).min(RARE / PART);
     }
 }
 
@@ -86,5 +88,16 @@ mod tests {
         assert!(budget.left <= KEPT);
         budget.spend(Duration::ZERO, KEPT + Duration::from_millis(3));
         assert!(budget.owed >= Duration::from_millis(3));
+    }
+
+    #[test]
+    fn looks_that_cost_much_come_once_a_second_and_are_forgotten_a_second_later() {
+        let mut budget = Budget::new();
+        for _ in 0..100 {
+            budget.spend(RARE, Duration::from_millis(80));
+            assert!(budget.owed * PART <= RARE, "{:?}", budget.owed);
+        }
+        budget.spend(RARE, Duration::ZERO);
+        assert_eq!(budget.owed, Duration::ZERO);
     }
 }

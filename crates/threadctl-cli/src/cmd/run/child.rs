@@ -37,7 +37,7 @@ const FROM_KERNEL: i32 = 0;
 
 /// How the child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// With this code.
     Exited(u8),
     /// Killed by this signal.
@@ -46,7 +46,7 @@ pub(super) enum End {
 
 impl End {
     /// The exit code by which shells tell it.
-    pub(super) fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             End::Exited(code) => code,
             End::Killed(signal) => 128u8.saturating_add(signal),
@@ -62,7 +62,7 @@ impl End {
 
 /// A running child.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     pid: Pid,
     signals: SignalFd,
 }
@@ -72,7 +72,7 @@ impl Child {
     ///
     /// # Errors
     /// When there is no such program, or it cannot be run; then nothing was started.
-    pub(super) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
         // A process that ignores this one never learns of its children's ends; whoever started this may have said so.
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
         // SAFETY: no handler is installed, and none was before: this program has no other.
@@ -107,7 +107,7 @@ impl Child {
 
     /// Waits until it has ended; meanwhile `look` is called, at once and then whenever the time that it asks for is over.
     /// Before the child is reaped, so that its last figures can still be read, it is called once more.
-    pub(super) fn wait(&self, mut look: impl FnMut() -> Duration) -> Result<End> {
+    pub(crate) fn wait(&self, mut look: impl FnMut() -> Duration) -> Result<End> {
         let mut next = Instant::now();
         loop {
             if Instant::now() >= next {

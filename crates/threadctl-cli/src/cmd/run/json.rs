@@ -4,6 +4,8 @@
 use serde::Serialize;
 use threadctl::diagnose::{Finding, Report};
 
+use super::tokens::Tokens;
+
 /// The name and the version of the document.
 pub(super) const SCHEMA: &str = "threadctl.run/1";
 
@@ -23,6 +25,8 @@ pub(super) struct Document<'a> {
     pub(super) loss_percent: f64,
     /// What is wrong, by rule; empty if nothing is.
     pub(super) findings: &'a [Finding],
+    /// What it had of a budget of cores that processes share; `None` if it was in none.
+    pub(super) tokens: Option<&'a Tokens>,
     #[serde(flatten)]
     pub(super) report: &'a Report,
 }

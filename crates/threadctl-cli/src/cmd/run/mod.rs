@@ -6,11 +6,12 @@
 mod agent;
 pub(crate) mod args;
 pub(crate) mod budget;
-mod child;
+pub(crate) mod child;
 mod json;
 mod preload;
 mod settings;
 pub(crate) mod text;
+mod tokens;
 
 use std::fs::File;
 use std::io::Write as _;
@@ -30,6 +31,7 @@ use budget::Budget;
 use child::{Child, End};
 use json::{Document, SCHEMA};
 use settings::Settings;
+use tokens::{Counter, Tokens};
 
 /// Time between the first looks, which doubles until it is the interval: a short program is seen too.
 const SOON: Duration = Duration::from_millis(1);
@@ -77,11 +79,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     // A shell that becomes this program leaves it the counts of the commands that it ran before.
     let before = totals();
     let mut observer = Observer::of_children(records);
+    let mut counter = Counter::new();
     let child = Child::start(command)?;
     allow_many_files();
     let (mut interval, mut budget) = (SOON, Budget::new());
     let end = child.wait(|| {
         let cost = observer.look();
+        if let Some(counter) = &mut counter {
+            counter.look();
+        }
         interval = (interval * 2).min(args.interval);
         budget.pause(interval, cost)
     })?;
@@ -105,6 +111,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
         end,
         report: &report,
         findings: &findings,
+        tokens: counter.as_ref().map(Counter::tokens),
     };
     if let Err(error) = deliver(args, file, &outcome) {
         out::complain(&format!("{error:#}"));
@@ -187,6 +194,8 @@ struct Outcome<'a> {
     end: End,
     report: &'a Report,
     findings: &'a [Finding],
+    /// What it had of a budget, if it was in one.
+    tokens: Option<Tokens>,
 }
 
 impl Outcome<'_> {
@@ -202,6 +211,7 @@ impl Outcome<'_> {
             },
             loss_percent: loss(self.report),
             findings: self.findings,
+            tokens: self.tokens.as_ref(),
             report: self.report,
         }
     }
@@ -242,6 +252,13 @@ fn deliver(args: &RunArgs, file: Option<File>, outcome: &Outcome<'_>) -> Result<
             // What a job script needs to have the same without this command.
             let set = out::wrapped(&outcome.set.join(" "), 21);
             heading.push_str(&format!("\n  {:<18} {set}", "set for it"));
+        }
+        if let Some(tokens) = &outcome.tokens {
+            let tokens = out::wrapped(&out::shown(&tokens::words(tokens)), 21);
+            heading.push_str(&format!("\n  {:<18} {tokens}", "budget"));
+        }
+        if let Some(bars) = outcome.tokens.as_ref().and_then(tokens::bars) {
+            heading.push_str(&format!("\n{bars}"));
         }
         text::report(&heading, outcome.report, outcome.findings)
     };

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use threadctl::diagnose::{Finding, Point, Report};
 
-use crate::out::{BAD, GOOD, TYPE, shown, wrapped};
+use unicode_width::UnicodeWidthStr;
+
+use crate::out::{BAD, GOOD, TYPE, plain, shown, wrapped};
 
 /// Columns of the time line.
 const COLUMNS: usize = 60;
@@ -19,20 +21,45 @@ pub(crate) fn report(heading: &str, report: &Report, findings: &[Finding]) -> St
     text
 }
 
-/// The same for a screen of so many lines: the figures that change, then the time line, whose threads, and the verdict, as far as
-/// there is room.
-pub(crate) fn screen(heading: &str, report: &Report, findings: &[Finding], lines: usize) -> String {
+/// The same for a screen of so many lines and columns: the figures that change, then the time line, whose threads, and the verdict,
+/// as far as there is room.
+pub(crate) fn screen(
+    heading: &str,
+    report: &Report,
+    findings: &[Finding],
+    size: (usize, usize),
+) -> String {
     let mut text = String::new();
     let _ = write_screen(&mut text, heading, report, findings);
+    fitting(&text, size)
+}
+
+/// As many lines of a text as a screen of `lines` and `columns` has room for, and how many more there are. A line that is longer than
+/// the screen is wide takes several of the screen's: a command that can be copied is not broken.
+fn fitting(text: &str, (lines, columns): (usize, usize)) -> String {
+    let height = |line: &str| {
+        let width = UnicodeWidthStr::width(plain(line).as_str());
+        width.div_ceil(columns.max(1)).max(1)
+    };
     let all: Vec<&str> = text.lines().collect();
-    if all.len() <= lines {
-        return text;
+    if all.iter().map(|line| height(line)).sum::<usize>() <= lines {
+        return text.to_owned();
     }
-    let shown = all.get(..lines.saturating_sub(1)).unwrap_or(&all);
+    let more =
+        |count: usize| format!("  ({count} more lines: make the window higher, or use --once)");
+    let mut left = lines.saturating_sub(height(&more(all.len())));
+    let fits = |line: &&&str| {
+        let height = height(line);
+        let fits = height <= left;
+        left = left.saturating_sub(height);
+        fits
+    };
+    let shown: Vec<&str> = all.iter().take_while(fits).copied().collect();
+    let end = if shown.is_empty() { "" } else { "\n" };
     format!(
-        "{}{BAD:#}\n  ({} more lines: make the window higher, or use --once)",
+        "{}{BAD:#}{end}{}",
         shown.join("\n"),
-        all.len() - shown.len()
+        more(all.len() - shown.len())
     )
 }
 
@@ -200,22 +227,43 @@ fn write_who(text: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-/// Runnable threads over time, a character for a stretch of it.
-fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::Result {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return Ok(());
-    };
-    let end = last.at + last.seconds;
-    let width = (end - first.at).max(1e-9) / COLUMNS as f64;
-    let mut columns = [0u32; COLUMNS];
-    for point in points {
-        // A point covers all the columns that it reaches into, so that a long look leaves no gap.
-        let column = |at: f64| (((at - first.at) / width) as usize).min(COLUMNS - 1);
-        let covered = columns.get_mut(column(point.at)..=column(point.at + point.seconds));
+/// The highest values in each column of a time line, from stretches with their beginning and length in seconds, and when the last one
+/// ends.
+pub(super) fn columns<T: Copy + Default + PartialOrd>(
+    stretches: impl Iterator<Item = (f64, f64, T)> + Clone,
+) -> Option<([T; COLUMNS], f64)> {
+    let (first, _, _) = stretches.clone().next()?;
+    let (last, seconds, _) = stretches.clone().last()?;
+    let end = last + seconds;
+    let width = (end - first).max(1e-9) / COLUMNS as f64;
+    let mut columns = [T::default(); COLUMNS];
+    for (at, seconds, value) in stretches {
+        // A stretch covers all the columns that it reaches into, so that a long look leaves no gap.
+        let column = |at: f64| (((at - first) / width) as usize).min(COLUMNS - 1);
+        let covered = columns.get_mut(column(at)..=column(at + seconds));
         for height in covered.into_iter().flatten() {
-            *height = (*height).max(point.runnable);
+            if value > *height {
+                *height = value;
+            }
         }
     }
+    Some((columns, end))
+}
+
+/// A bar of this height, where the highest one is `most`.
+pub(super) fn bar(height: f64, most: f64) -> char {
+    let eighths = (height * 8.0 / most.max(1e-9)).ceil() as usize;
+    BARS.get(eighths).copied().unwrap_or('█')
+}
+
+/// Runnable threads over time, a character for a stretch of it.
+fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::Result {
+    let stretches = points
+        .iter()
+        .map(|point| (point.at, point.seconds, point.runnable));
+    let Some((columns, end)) = columns(stretches) else {
+        return Ok(());
+    };
     let most = columns.iter().copied().max().unwrap_or(0);
     if most == 0 {
         return Ok(());
@@ -232,8 +280,7 @@ fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::
                 write!(bars, "{BAD:#}")?;
             }
         }
-        let eighths = (f64::from(height) * 8.0 / f64::from(most)).ceil() as usize;
-        bars.push(BARS.get(eighths).copied().unwrap_or('█'));
+        bars.push(bar(f64::from(height), f64::from(most)));
     }
     if is_over {
         write!(bars, "{BAD:#}")?;
@@ -244,4 +291,32 @@ fn write_timeline(text: &mut String, points: &[Point], cores: u32) -> std::fmt::
         "  runnable threads over {end:.2} s (full height: {most} threads; cores: {cores})"
     )?;
     writeln!(text, "  |{bars}|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_as_the_screen_has_them() {
+        let long = format!("    try:  {TYPE}{}{TYPE:#}", "x".repeat(150));
+        let text = format!("heading\n{long}\nend\n");
+        // Ten columns before the command: it takes two lines of 80, and four of 40.
+        assert_eq!(fitting(&text, (4, 80)), text);
+        assert_eq!(fitting(&text, (6, 40)), text);
+        for size in [(3, 80), (4, 40), (5, 40)] {
+            let shown = plain(&fitting(&text, size));
+            let height = |line: &str| line.chars().count().div_ceil(size.1).max(1);
+            let lines: usize = shown.lines().map(height).sum();
+            assert!(lines <= size.0, "{size:?}: {shown}");
+            assert!(
+                shown.starts_with("heading\n") && shown.contains("(2 more lines"),
+                "{size:?}: {shown}"
+            );
+        }
+        // What takes two columns is counted so.
+        let wide = "語".repeat(41);
+        assert_eq!(fitting(&format!("{wide}\n"), (2, 80)), format!("{wide}\n"));
+        assert!(fitting(&format!("{wide}\n"), (1, 80)).contains("(1 more lines"));
+    }
 }

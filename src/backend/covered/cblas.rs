@@ -5,8 +5,9 @@
 //! unchanged, which has its own way of saying what is wrong.
 
 use super::flags::{self, by_rows, diag, least, order_of, other, side, trans, uplo};
+use super::direct::{self, Interface};
 use super::{blas, done, unchanged};
-use crate::dispatch::Scalar;
+use crate::dispatch::{Scalar, VectorRoutine};
 use crate::error::Result;
 use crate::sys::blas::{Element, Integer};
 use num_complex::Complex;
@@ -321,51 +322,79 @@ routines! {
     }
 }
 
-/// Vectors: CBLAS forbids nothing that BLAS does not.
+/// Vectors: CBLAS forbids nothing that BLAS does not. Where it is said what a routine is among those of vectors, short ones go on to
+/// the library's own, with the rest out of line, as in [`fortran`](super::fortran).
 macro_rules! vectors {
-    ($($name:ident<$T:ident>($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {$(
+    ($($name:ident $short:tt <$T:ident>($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {$(
+        vector! { $name $short $T ($($argument: $type),*) ($($result)?) $body }
+    )*};
+}
+
+macro_rules! vector {
+    ($name:ident [$short:ident] $T:ident ($n:ident: $N:ty, $($argument:ident: $type:ty),*) ($($result:ty)?) $body:block) => {
+        unsafe extern "C" fn $name<$T: Passed, I: Integer>($n: $N, $($argument: $type),*) $(-> $result)? {
+            #[inline(never)]
+            unsafe extern "C" fn shared<$T: Passed, I: Integer>($n: $N, $($argument: $type),*) $(-> $result)? {
+                // SAFETY: the caller's promise to BLAS.
+                unsafe { $body }
+            }
+            if let Some(own) = direct::short::<$T, $N>(Interface::C, VectorRoutine::$short, $n) {
+                // SAFETY: the library's routine of this name, with integers of this width: it has our own type; the caller's promise.
+                return unsafe {
+                    let own = std::mem::transmute::<
+                        *mut (),
+                        unsafe extern "C" fn($N, $($type),*) $(-> $result)?,
+                    >(own);
+                    own($n, $($argument),*)
+                };
+            }
+            // SAFETY: the caller's promise, handed on.
+            unsafe { shared::<$T, I>($n, $($argument),*) }
+        }
+    };
+    ($name:ident [] $T:ident ($($argument:ident: $type:ty),*) ($($result:ty)?) $body:block) => {
         unsafe extern "C" fn $name<$T: Passed, I: Integer>($($argument: $type),*) $(-> $result)? {
             // SAFETY: the caller's promise to BLAS.
             unsafe { $body }
         }
-    )*};
+    };
 }
 
 vectors! {
-    axpy<T>(n: I, alpha: T::By, x: *const T, incx: I, y: *mut T, incy: I) {
+    axpy [Axpy] <T>(n: I, alpha: T::By, x: *const T, incx: I, y: *mut T, incy: I) {
         done(blas("cblas_*axpy", T::LETTER).axpy(n.get(), T::read(alpha), x, incx.get(), y, incy.get()));
     }
-    axpby<T>(n: I, alpha: T::By, x: *const T, incx: I, beta: T::By, y: *mut T, incy: I) {
+    axpby [Axpby] <T>(n: I, alpha: T::By, x: *const T, incx: I, beta: T::By, y: *mut T, incy: I) {
         done(blas("cblas_*axpby", T::LETTER).axpby(n.get(), T::read(alpha), x, incx.get(), T::read(beta), y, incy.get()));
     }
-    scal<T>(n: I, alpha: T::By, x: *mut T, incx: I) {
+    scal [Scal] <T>(n: I, alpha: T::By, x: *mut T, incx: I) {
         done(blas("cblas_*scal", T::LETTER).scal(n.get(), T::read(alpha), x, incx.get()));
     }
-    rscal<T>(n: I, alpha: RealOf<T>, x: *mut T, incx: I) {
+    rscal [] <T>(n: I, alpha: RealOf<T>, x: *mut T, incx: I) {
         done(blas("cblas_*rscal", T::LETTER).rscal(n.get(), alpha, x, incx.get()));
     }
-    copy<T>(n: I, x: *const T, incx: I, y: *mut T, incy: I) {
+    copy [Copy] <T>(n: I, x: *const T, incx: I, y: *mut T, incy: I) {
         done(blas("cblas_*copy", T::LETTER).copy(n.get(), x, incx.get(), y, incy.get()));
     }
-    swap<T>(n: I, x: *mut T, incx: I, y: *mut T, incy: I) {
+    swap [Swap] <T>(n: I, x: *mut T, incx: I, y: *mut T, incy: I) {
         done(blas("cblas_*swap", T::LETTER).swap(n.get(), x, incx.get(), y, incy.get()));
     }
-    dot<T>(n: I, x: *const T, incx: I, y: *const T, incy: I) -> T {
+    dot [Dot] <T>(n: I, x: *const T, incx: I, y: *const T, incy: I) -> T {
         done(blas("cblas_*dot", T::LETTER).dotu(n.get(), x, incx.get(), y, incy.get()))
     }
-    dotu_sub<T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
+    dotu_sub [] <T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
         *result = done(blas("cblas_*dotu_sub", T::LETTER).dotu(n.get(), x, incx.get(), y, incy.get()));
     }
-    dotc_sub<T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
+    dotc_sub [] <T>(n: I, x: *const T, incx: I, y: *const T, incy: I, result: *mut T) {
         *result = done(blas("cblas_*dotc_sub", T::LETTER).dotc(n.get(), x, incx.get(), y, incy.get()));
     }
-    nrm2<T>(n: I, x: *const T, incx: I) -> RealOf<T> {
+    nrm2 [Nrm2] <T>(n: I, x: *const T, incx: I) -> RealOf<T> {
         done(blas("cblas_*nrm2", T::LETTER).nrm2(n.get(), x, incx.get()))
     }
-    asum<T>(n: I, x: *const T, incx: I) -> RealOf<T> {
+    asum [Asum] <T>(n: I, x: *const T, incx: I) -> RealOf<T> {
         done(blas("cblas_*asum", T::LETTER).asum(n.get(), x, incx.get()))
     }
-    iamax<T>(n: I, x: *const T, incx: I) -> usize {
+    iamax [Iamax] <T>(n: I, x: *const T, incx: I) -> usize {
         // From 0 in C; 0 also where there is none.
         done(blas("cblas_*iamax", T::LETTER).iamax(n.get(), x, incx.get())).saturating_sub(1).unsigned_abs()
     }

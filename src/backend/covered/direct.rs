@@ -10,11 +10,31 @@
 
 use super::count;
 use crate::backend::active::active;
-use crate::backend::own;
+use crate::backend::{Backend, own};
 use crate::dispatch::{Scalar, VectorRoutine, when_small_tiles_change};
 use crate::sys::blas::Integer;
 use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
+
+/// As which of the two a routine is called.
+#[derive(Clone, Copy)]
+pub(super) enum Interface {
+    Fortran,
+    C,
+}
+
+impl Interface {
+    /// In their order.
+    const ALL: [Interface; 2] = [Interface::Fortran, Interface::C];
+
+    /// The name of a routine, which is given as Fortran has it.
+    fn name(self, fortran: &str) -> String {
+        match self {
+            Interface::Fortran => fortran.to_owned(),
+            Interface::C => format!("cblas_{}", fortran.trim_end_matches('_')),
+        }
+    }
+}
 
 /// The routines, in the order of [`VectorRoutine`], for s, d, c and z; without those that return complex numbers.
 const NAMES: [(VectorRoutine, [&str; 4]); 9] = [
@@ -73,19 +93,27 @@ impl Place {
 }
 
 /// For each of them with 32-bit integers, and with 64.
-static PLACES: [[[Place; 2]; 4]; NAMES.len()] =
-    [const { [const { [const { Place::empty() }; 2] }; 4] }; NAMES.len()];
+type Places = [[[Place; 2]; 4]; NAMES.len()];
+
+/// For each [`Interface`].
+static PLACES: [Places; 2] = [const {
+    [const { [const { [const { Place::empty() }; 2] }; 4] }; NAMES.len()]
+}; 2];
 
 /// The library's own routine for a call on `n` elements, if that is short.
 #[inline]
-pub(super) fn short<T: Scalar, I: Integer>(routine: VectorRoutine, n: I) -> Option<*mut ()> {
+pub(super) fn short<T: Scalar, I: Integer>(
+    interface: Interface,
+    routine: VectorRoutine,
+    n: I,
+) -> Option<*mut ()> {
     let letter = match T::LETTER.as_bytes() {
         b"s" => 0,
         b"d" => 1,
         b"c" => 2,
         _ => 3,
     };
-    let place = &PLACES[routine as usize][letter][usize::from(I::WIDE)];
+    let place = &PLACES[interface as usize][routine as usize][letter][usize::from(I::WIDE)];
     // The routine was there before the number.
     (n.get() < place.below.load(Ordering::Acquire)).then(|| place.own.load(Ordering::Relaxed))
 }
@@ -98,19 +126,26 @@ pub(in crate::backend) fn renew() {
     let _one = RENEWING.lock().unwrap_or_else(PoisonError::into_inner);
     let backend = active()
         .filter(|backend| backend.blas().tiny_is_free() && !count::counts() && !own::in_use());
-    for ((routine, names), places) in NAMES.iter().zip(&PLACES) {
-        for (name, places) in names.iter().zip(places) {
-            for (wide, place) in [false, true].into_iter().zip(places) {
-                let own = backend
-                    .filter(|_| !name.is_empty())
-                    .and_then(|backend| backend.routine(name, wide));
-                let below = own.map_or(NEVER, |own| {
-                    place.own.store(own.as_ptr().cast(), Ordering::Release);
-                    routine.alone().saturating_add(1)
-                });
-                place.below.store(below, Ordering::SeqCst);
+    for (interface, places) in Interface::ALL.into_iter().zip(&PLACES) {
+        for ((routine, names), places) in NAMES.iter().zip(places) {
+            for (name, places) in names.iter().zip(places) {
+                if !name.is_empty() {
+                    fill(backend, &interface.name(name), *routine, places);
+                }
             }
         }
+    }
+}
+
+/// Puts a backend's routine of this name, or nothing, in its places for both widths of integers.
+fn fill(backend: Option<Backend>, name: &str, routine: VectorRoutine, places: &[Place; 2]) {
+    for (wide, place) in [false, true].into_iter().zip(places) {
+        let own = backend.and_then(|backend| backend.routine(name, wide));
+        let below = own.map_or(NEVER, |own| {
+            place.own.store(own.as_ptr().cast(), Ordering::Release);
+            routine.alone().saturating_add(1)
+        });
+        place.below.store(below, Ordering::SeqCst);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Where a caller passes the lengths of its flags, as Fortran compilers do, nobody reads them: a flag is one letter.
 
-use super::{blas, direct, done};
+use super::direct::{self, Interface};
+use super::{blas, done};
 use crate::dispatch::{Scalar, VectorRoutine};
 use crate::sys::blas::Integer;
 use num_complex::Complex;
@@ -37,7 +38,7 @@ macro_rules! value {
 macro_rules! short {
     ([$short:ident] $T:ty, $I:ty, ($n:ident: int, $($argument:ident: $kind:ident),*) $(-> $result:ty)?) => {
         // SAFETY: the caller's promise to BLAS: the place of a number.
-        if let Some(own) = direct::short::<$T, $I>(VectorRoutine::$short, unsafe { *$n }) {
+        if let Some(own) = direct::short::<$T, $I>(Interface::Fortran, VectorRoutine::$short, unsafe { *$n }) {
             // SAFETY: the library's routine of this name, with integers of this width: it has our own type.
             let own = unsafe {
                 std::mem::transmute::<
@@ -143,11 +144,22 @@ routines! {
     asum "*asum_" [Asum] = asum<T: Scalar>(n: int, x: input, incx: int) -> T::Real;
 }
 
+/// By itself, since it returns an integer as wide as the caller's.
 unsafe extern "C" fn iamax<T: Scalar, I: Integer>(n: *const I, x: *const T, incx: *const I) -> I {
-    // SAFETY: the caller's promise to BLAS.
-    I::of(done(unsafe {
-        blas("i*amax_", T::LETTER).iamax((*n).get(), x, (*incx).get())
-    }))
+    #[inline(never)]
+    unsafe extern "C" fn shared<T: Scalar, I: Integer>(
+        n: *const I,
+        x: *const T,
+        incx: *const I,
+    ) -> I {
+        // SAFETY: the caller's promise to BLAS.
+        I::of(done(unsafe {
+            blas("i*amax_", T::LETTER).iamax((*n).get(), x, (*incx).get())
+        }))
+    }
+    short!([Iamax] T, I, (n: int, x: input, incx: int) -> I);
+    // SAFETY: the caller's promise, handed on.
+    unsafe { shared::<T, I>(n, x, incx) }
 }
 
 type C32 = Complex<f32>;

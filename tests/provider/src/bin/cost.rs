@@ -1,5 +1,5 @@
 //! What a call through the provider costs over a direct call of the same library's routine, in nanoseconds: for a routine that
-//! dispatch covers, and for one that is forwarded. `cargo xtask bench provider` runs it, with THREADCTL_BACKEND set.
+//! dispatch covers, as Fortran calls it and as C does, and for one that is forwarded. `cargo xtask bench provider` runs it, with THREADCTL_BACKEND set.
 //!
 //! Prints the name, the median over rounds of a direct call, and those of the difference and its quartiles.
 
@@ -12,6 +12,9 @@ use threadctl_src as _;
 type Dot<T> =
     unsafe extern "C" fn(*const c_int, *const T, *const c_int, *const T, *const c_int) -> f64;
 
+/// As C has it.
+type ByValue = unsafe extern "C" fn(c_int, *const f64, c_int, *const f64, c_int) -> f64;
+
 unsafe extern "C" {
     fn ddot_(
         n: *const c_int,
@@ -20,6 +23,7 @@ unsafe extern "C" {
         y: *const f64,
         incy: *const c_int,
     ) -> f64;
+    fn cblas_ddot(n: c_int, x: *const f64, incx: c_int, y: *const f64, incy: c_int) -> f64;
     fn dsdot_(
         n: *const c_int,
         x: *const f32,
@@ -33,12 +37,10 @@ const CALLS: u32 = 200_000;
 const ROUNDS: usize = 101;
 
 /// What a call takes.
-fn per_call<T>(dot: Dot<T>, x: &T) -> f64 {
-    let one: c_int = 1;
+fn per_call(call: impl Fn() -> f64) -> f64 {
     let began = Instant::now();
     for _ in 0..CALLS {
-        // SAFETY: vectors of one element.
-        black_box(unsafe { black_box(dot)(&one, x, &one, x, &one) });
+        black_box(call());
     }
     began.elapsed().as_nanos() as f64 / f64::from(CALLS)
 }
@@ -50,11 +52,11 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 
 // The results are what this program is for.
 #[expect(clippy::print_stdout, reason = "a program that answers")]
-fn row<T>(name: &str, kind: &str, direct: Dot<T>, ours: Dot<T>, x: &T) {
+fn row(name: &str, kind: &str, direct: impl Fn() -> f64, ours: impl Fn() -> f64) {
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {
         // In turn, so that both see the same machine; the first is for the caches.
-        let (direct, ours) = (per_call(direct, x), per_call(ours, x));
+        let (direct, ours) = (per_call(&direct), per_call(&ours));
         if round > 0 {
             times[0].push(direct);
             times[1].push(ours - direct);
@@ -70,6 +72,20 @@ fn row<T>(name: &str, kind: &str, direct: Dot<T>, ours: Dot<T>, x: &T) {
     );
 }
 
+/// A call on vectors of one element.
+fn fortran<T>(dot: Dot<T>, x: T) -> impl Fn() -> f64 {
+    let one: c_int = 1;
+    // SAFETY: they are.
+    move || unsafe { black_box(dot)(&one, &x, &one, &x, &one) }
+}
+
+/// The same as C has it.
+fn c(dot: ByValue) -> impl Fn() -> f64 {
+    let x = 1.5;
+    // SAFETY: they are.
+    move || unsafe { black_box(dot)(1, &x, 1, &x, 1) }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::var("THREADCTL_BACKEND")?;
     threadctl::backend::current()?;
@@ -83,9 +99,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(*plain.or_else(|_| affixed())?)
         };
         let ddot = std::mem::transmute::<*const (), Dot<f64>>(find("ddot_")?);
+        let by_value = std::mem::transmute::<*const (), ByValue>(find("cblas_ddot")?);
         let dsdot = std::mem::transmute::<*const (), Dot<f32>>(find("dsdot_")?);
-        row("ddot_", "covered", ddot, ddot_ as Dot<f64>, &1.5);
-        row("dsdot_", "forwarded", dsdot, dsdot_ as Dot<f32>, &1.5);
+        row("ddot_", "covered", fortran(ddot, 1.5), fortran(ddot_, 1.5));
+        row("cblas_ddot", "covered", c(by_value), c(cblas_ddot));
+        row("dsdot_", "forwarded", fortran(dsdot, 1.5_f32), fortran(dsdot_, 1.5_f32));
     }
     std::mem::forget(library);
     Ok(())

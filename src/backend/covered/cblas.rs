@@ -4,8 +4,8 @@
 //! What has no such counterpart (it would take conjugated copies), and what CBLAS forbids, goes to the backend's own routine
 //! unchanged, which has its own way of saying what is wrong.
 
-use super::flags::{self, by_rows, diag, least, order_of, other, side, trans, uplo};
 use super::direct::{self, Interface};
+use super::flags::{self, by_rows, diag, least, order_of, other, side, trans, uplo};
 use super::{blas, done, unchanged};
 use crate::dispatch::{Scalar, VectorRoutine};
 use crate::error::Result;

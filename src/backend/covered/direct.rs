@@ -96,9 +96,8 @@ impl Place {
 type Places = [[[Place; 2]; 4]; NAMES.len()];
 
 /// For each [`Interface`].
-static PLACES: [Places; 2] = [const {
-    [const { [const { [const { Place::empty() }; 2] }; 4] }; NAMES.len()]
-}; 2];
+static PLACES: [Places; 2] =
+    [const { [const { [const { [const { Place::empty() }; 2] }; 4] }; NAMES.len()] }; 2];
 
 /// The library's own routine for a call on `n` elements, if that is short.
 #[inline]

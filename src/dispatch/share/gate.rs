@@ -32,6 +32,9 @@ const WATCH: Duration = Duration::from_millis(10);
 /// How long a caller waits while tiles are under way that may want something that it holds.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// After how long at the most a caller finds out that such tiles have begun since it fell asleep.
+const OVERSLEPT: Duration = Duration::from_millis(500);
+
 /// Where one thread sleeps.
 #[derive(Default)]
 pub struct Bed(Condvar);
@@ -80,7 +83,7 @@ struct Waiter {
 
 impl Gate {
     /// Waits until fewer than `cores` callers are in and a core is free, and is one of them then. The wait ends after
-    /// [`PATIENCE`] while calls with unknown tiles are under way: what those wait for may be what we hold.
+    /// [`PATIENCE`], or [`OVERSLEPT`], while calls with unknown tiles are under way: what those wait for may be what we hold.
     /// `returns` if it left in the belief that it would be back at once; `turn` is the thread's own.
     pub fn enter(&self, load: &Load, cores: usize, bed: &Arc<Bed>, returns: bool, turn: &Turn) {
         let mut state = self.lock();
@@ -119,7 +122,8 @@ impl Gate {
                 sent.restore();
             }
             let turn = at == 0 || !state.hungry();
-            let impatient = waited >= PATIENCE && self.unknown.load(Ordering::Relaxed) > 0;
+            let unknown = self.unknown.load(Ordering::Relaxed) > 0;
+            let impatient = unknown && waited >= PATIENCE;
             if turn && state.inside < cores && load.enter_queued(cores) {
                 if by_itself {
                     // Nobody called us, so those who were to come back have not.
@@ -136,9 +140,12 @@ impl Gate {
                 state.call(true);
             }
             let watch = WATCH.saturating_mul(u32::try_from(at + 1).unwrap_or(u32::MAX));
-            let rest = PATIENCE.saturating_sub(waited);
-            // Beyond its patience, a caller looks again after as long at the most.
-            let rest = if rest.is_zero() { PATIENCE } else { rest };
+            // Whoever wakes for nothing waits for a core until a call ends, as others would have to behind it.
+            let rest = if unknown {
+                PATIENCE.saturating_sub(waited)
+            } else {
+                OVERSLEPT
+            };
             let (woken, timeout) = bed
                 .0
                 .wait_timeout(state, rest.min(watch))

@@ -103,7 +103,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let dsdot = std::mem::transmute::<*const (), Dot<f32>>(find("dsdot_")?);
         row("ddot_", "covered", fortran(ddot, 1.5), fortran(ddot_, 1.5));
         row("cblas_ddot", "covered", c(by_value), c(cblas_ddot));
-        row("dsdot_", "forwarded", fortran(dsdot, 1.5_f32), fortran(dsdot_, 1.5_f32));
+        row(
+            "dsdot_",
+            "forwarded",
+            fortran(dsdot, 1.5_f32),
+            fortran(dsdot_, 1.5_f32),
+        );
     }
     std::mem::forget(library);
     Ok(())

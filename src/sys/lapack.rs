@@ -184,9 +184,19 @@ routines! {
     /// Least squares by either.
     gels ["*gels" "*gels"] (trans; m: int, n: int, nrhs: int, a: output, lda: int, b: output, ldb: int, work: output,
         lwork: int);
+    /// A root of the secular equation.
+    laed4 ["*laed4" "*laed4"] (; n: int, i: int, d: input, z: input, delta: output, rho: input, dlam: output);
+    /// The eigenvectors of two halves together.
+    laed3 ["*laed3" "*laed3"] (; k: int, n: int, n1: int, d: output, q: output, ldq: int, rho: input, dlamda: output,
+        q2: input, indx: pivots, ctot: pivots, w: output, s: output);
 }
 
 impl<T> Lapack<T> {
+    /// Whether it finds roots.
+    pub(crate) fn has_laed4(&self) -> bool {
+        self.laed4.is_some()
+    }
+
     /// Whether its pivots are integers of 64 bits.
     pub(crate) fn wide(&self) -> bool {
         self.wide

@@ -29,6 +29,7 @@ mod division;
 mod flags;
 mod fortran;
 mod lapack;
+mod secular;
 
 use super::Backend;
 use super::active::active;
@@ -67,7 +68,13 @@ impl Row {
     }
 }
 
-static TABLES: &[&[Row]] = &[fortran::ROWS, cblas::ROWS, lapack::ROWS, division::ROWS];
+static TABLES: &[&[Row]] = &[
+    fortran::ROWS,
+    cblas::ROWS,
+    lapack::ROWS,
+    division::ROWS,
+    secular::ROWS,
+];
 
 /// The routines that run through dispatch, by the names of the reference libraries.
 ///

@@ -25,10 +25,12 @@ mod lu_panels;
 mod qr;
 mod qr_panels;
 mod reflectors;
+mod secular;
 mod triangles;
 
 pub use cholesky_steps::CholeskyStep;
 pub use int::Int;
+pub(crate) use secular::Places;
 
 use super::backend::Blas;
 use super::share::width;

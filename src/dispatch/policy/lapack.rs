@@ -27,6 +27,8 @@ pub(in crate::dispatch) struct Numbers {
     pub panels: [usize; 3],
     /// So many columns are reflected at a time.
     pub reflectors: usize,
+    /// From so many roots of the secular equation on these are found by several threads.
+    roots: usize,
     /// Up to so many columns they are found one by one.
     pub single: usize,
     /// Parts begin at multiples of it, which kernels are unrolled by.
@@ -48,6 +50,7 @@ const BUILT_IN: Numbers = Numbers {
     qr_width: (24, [48, 96]),
     panels: [64, 128, 256],
     reflectors: 64,
+    roots: 96,
     single: 8,
     step: 16,
     least: 72 * 72 * 72,
@@ -65,6 +68,7 @@ const SMALL: Numbers = Numbers {
     qr_width: (4, [3, 6]),
     panels: [3, 5, 6],
     reflectors: 4,
+    roots: 3,
     single: 1,
     step: 2,
     least: 0,
@@ -184,6 +188,11 @@ pub(in crate::dispatch) fn reflected<T: Scalar>(
     let work = free.saturating_mul(pairs).saturating_mul(weight::<T>());
     pool.divides(Family::Product, work)
         .then(|| lines(free, pool))?
+}
+
+/// How the roots of the secular equation are shared; `None`: they are too few. Less than three are LAPACK's special cases.
+pub(in crate::dispatch) fn roots(count: usize, pool: Pool<'_>) -> Option<Cut> {
+    (pool.width > 1 && count >= numbers().roots).then(|| Cut::tapered(count, pool.width, 1))
 }
 
 /// Lines for all workers, if there are enough of them.

@@ -91,6 +91,66 @@ fn symmetric() -> BTreeMap<String, u64> {
     calls
 }
 
+unsafe extern "C" {
+    /// LAPACK's driver by divide and conquer, which ndarray-linalg does not call, but NumPy does.
+    fn dsyevd_(
+        jobz: *const u8,
+        uplo: *const u8,
+        n: *const i32,
+        a: *mut f64,
+        lda: *const i32,
+        w: *mut f64,
+        work: *mut f64,
+        lwork: *const i32,
+        iwork: *mut i32,
+        liwork: *const i32,
+        info: *mut i32,
+    );
+}
+
+/// Eigenvalues and eigenvectors of that matrix, by halves.
+fn symmetric_by_halves() -> BTreeMap<String, u64> {
+    let matrix = known(3, 3);
+    let mut vectors = matrix.clone();
+    let mut found = Array1::zeros(ORDER);
+    let mut work = vec![0.0; 1 + 6 * ORDER + 2 * ORDER * ORDER];
+    let mut whole = vec![0; 3 + 5 * ORDER];
+    let [n, lwork, liwork] = [ORDER, work.len(), whole.len()].map(|size| size as i32);
+    let mut info = -1;
+    supply::count_calls(true);
+    // SAFETY: a matrix of that order, and the workspaces that LAPACK demands for it.
+    unsafe {
+        dsyevd_(
+            b"V".as_ptr(),
+            b"L".as_ptr(),
+            &raw const n,
+            vectors.as_mut_ptr(),
+            &raw const n,
+            found.as_mut_ptr(),
+            work.as_mut_ptr(),
+            &raw const lwork,
+            whole.as_mut_ptr(),
+            &raw const liwork,
+            &raw mut info,
+        );
+    }
+    let calls = supply::calls();
+    supply::count_calls(false);
+    assert_eq!(info, 0);
+    let rising: Array1<f64> = values().iter().rev().copied().collect();
+    assert!(worst(&found, &rising) < 1e-11, "eigenvalues");
+    // Fortran's columns are rows here.
+    let x = normal(7);
+    let along = times(&vectors, &x);
+    let transposed = vectors.t().to_owned();
+    let back = times(&transposed, &(&along * &found));
+    let off = worst(&back, &times(&matrix, &x));
+    assert!(off < 1e-9, "V D Vᵀ x is {off:e} off");
+    let off = worst(&times(&transposed, &along), &x);
+    assert!(off < 1e-9, "V Vᵀ x is {off:e} off");
+    calls
+}
+
 fn path(keys: &[&str]) -> String {
     let paths: Vec<String> = keys
         .iter()
@@ -110,6 +170,8 @@ fn is_seen(test: &str, keys: &[&str], products: u64) {
         }
         let inside_eigh = symmetric();
         assert!(inside_eigh.contains_key("dsyr2k_"), "{inside_eigh:?}");
+        let by_halves = symmetric_by_halves();
+        assert!(by_halves["dlaed3_"] > 0, "{by_halves:?}");
     });
 }
 
@@ -180,6 +242,7 @@ fn mkl_calls_inside_itself_and_is_right() {
     in_own_process(test, &environment, || {
         assert_eq!(svd(), BTreeMap::new());
         assert_eq!(symmetric(), BTreeMap::new());
+        assert_eq!(symmetric_by_halves(), BTreeMap::new());
     });
 }
 

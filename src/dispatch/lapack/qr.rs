@@ -149,7 +149,8 @@ impl Blas {
         [m, n]: [usize; 2],
         tau: *mut T,
     ) -> Result<()> {
-        if let Some(ends) = self.shared(|pool| qr_panels(m.min(n), pool)) {
+        let ends = self.shared(|pool| qr_panels(m.min(n), self.is_mkl(), pool));
+        if let Some(ends) = ends {
             // SAFETY: our caller's promise.
             return unsafe { self.qr_by_panels(a, [m, n], &ends, tau) };
         }

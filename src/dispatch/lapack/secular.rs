@@ -120,10 +120,7 @@ impl Blas {
             let tables = [0, 1].map(|at| (halves[at].clone(), rows[at]));
             self.find_vectors(&cut, (q, nearby, k), indx, &tables);
             let first = (Matrix::input(q2, n1), n1);
-            let second = (
-                Matrix::input(q2.add(n1 * halves[0].len()), n - n1),
-                n - n1,
-            );
+            let second = (Matrix::input(q2.add(n1 * halves[0].len()), n - n1), n - n1);
             self.multiply_half(second, &tables[1], (q.from(n1, 0), k))?;
             self.multiply_half(first, &tables[0], (q, k))?;
         }
@@ -155,7 +152,15 @@ impl Blas {
                 let column = q.from(0, root).ptr_mut();
                 // SAFETY: our caller's promise; the column and the root are this tile's alone.
                 let info = unsafe {
-                    lapack.laed4(n, i, poles.ptr(), z.ptr(), column, rho.ptr(), d.at_mut(root))
+                    lapack.laed4(
+                        n,
+                        i,
+                        poles.ptr(),
+                        z.ptr(),
+                        column,
+                        rho.ptr(),
+                        d.at_mut(root),
+                    )
                 };
                 if info != Some(0) {
                     // Relaxed: read when all tiles have ended.
@@ -182,7 +187,8 @@ impl Blas {
             // SAFETY: our caller's promise; nobody writes to the columns and the poles meanwhile, and these numbers are this
             // tile's alone.
             unsafe {
-                let products = std::slice::from_raw_parts_mut(nearby.at_mut(part.start), part.len());
+                let products =
+                    std::slice::from_raw_parts_mut(nearby.at_mut(part.start), part.len());
                 let poles = std::slice::from_raw_parts(equation.poles.at(part.start), part.len());
                 for (row, product) in part.clone().zip(products.iter_mut()) {
                     *product = get(q, row, row);

@@ -23,6 +23,10 @@ pub(in crate::dispatch) struct Numbers {
     pub qr_panels: usize,
     /// How wide its blocks are then, as for LU.
     pub qr_width: (usize, [usize; 2]),
+    /// Of what these are multiples on MKL, whose products are slower for 64 and 80 columns than for 48 and 96.
+    qr_step_mkl: usize,
+    /// So many columns at least are updated by each tile on MKL, where that is enough for all workers.
+    qr_part_mkl: usize,
     /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest.
     pub panels: [usize; 3],
     /// So many columns are reflected at a time.
@@ -48,6 +52,8 @@ const BUILT_IN: Numbers = Numbers {
     lu_width: (8, [64, 256]),
     qr_panels: 160,
     qr_width: (24, [48, 96]),
+    qr_step_mkl: 48,
+    qr_part_mkl: 128,
     panels: [64, 128, 256],
     reflectors: 64,
     roots: 96,
@@ -66,6 +72,8 @@ const SMALL: Numbers = Numbers {
     lu_width: (4, [3, 6]),
     qr_panels: 12,
     qr_width: (4, [3, 6]),
+    qr_step_mkl: 3,
+    qr_part_mkl: 4,
     panels: [3, 5, 6],
     reflectors: 4,
     roots: 3,
@@ -136,22 +144,32 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
 /// too little for it.
 pub(in crate::dispatch) fn lu_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
     let numbers = numbers();
-    (pool.width > 1 && n >= numbers.lu_panels).then(|| narrowing(n, numbers.lu_width))
+    (pool.width > 1 && n >= numbers.lu_panels).then(|| narrowing(n, numbers.lu_width, numbers.step))
 }
 
 /// The same for the blocks of a QR factorization with so many reflectors.
-pub(in crate::dispatch) fn qr_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
+pub(in crate::dispatch) fn qr_panels(n: usize, mkl: bool, pool: Pool<'_>) -> Option<Vec<usize>> {
     let numbers = numbers();
-    (pool.width > 1 && n >= numbers.qr_panels).then(|| narrowing(n, numbers.qr_width))
+    let step = if mkl {
+        numbers.qr_step_mkl
+    } else {
+        numbers.step
+    };
+    (pool.width > 1 && n >= numbers.qr_panels).then(|| narrowing(n, numbers.qr_width, step))
 }
 
-/// Where parts of a length end, each as long as what is left over a number, at least and at most so long.
-fn narrowing(n: usize, (part, [narrowest, widest]): (usize, [usize; 2])) -> Vec<usize> {
+/// Where parts of a length end, each as long as what is left over a number, at least and at most so long, and a multiple of
+/// `step`.
+fn narrowing(
+    n: usize,
+    (part, [narrowest, widest]): (usize, [usize; 2]),
+    step: usize,
+) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut end = 0;
     while end < n {
         // Wide ones suit the kernels while there is much to update beside them.
-        let width = ((n - end) / part).next_multiple_of(numbers().step);
+        let width = ((n - end) / part).next_multiple_of(step);
         end = (end + width.clamp(narrowest, widest)).min(n);
         ends.push(end);
     }
@@ -164,6 +182,13 @@ pub(in crate::dispatch) fn beyond(len: usize, pool: Pool<'_>) -> Cut {
     let row = &pool.table().product;
     let parts = (2 * pool.width).min((len / row.narrowest).max(1));
     Cut::tapered(len, parts, row.steps[1])
+}
+
+/// The same for a QR factorization on MKL: less parts, since the time that it takes to pack the block for each is seen there.
+pub(in crate::dispatch) fn beyond_mkl(len: usize, pool: Pool<'_>) -> Cut {
+    let row = &pool.table().product;
+    let parts = (len / numbers().qr_part_mkl).clamp(pool.width, 2 * pool.width);
+    Cut::tapered(len, parts.min((len / row.narrowest).max(1)), row.steps[1])
 }
 
 /// How wide the panels of a Cholesky factorization of that order are; `None`: it is too small for more than two.
@@ -218,7 +243,12 @@ mod tests {
     fn panels_of_a_factorization_cover_it_and_get_narrower() {
         let each = [160, 161, 256, 1000, 4001].map(|n| {
             let pool = Pool::built_in(2);
-            [lu_panels(n, pool), qr_panels(n, pool)].map(|ends| (n, ends.unwrap()))
+            [
+                lu_panels(n, pool),
+                qr_panels(n, false, pool),
+                qr_panels(n, true, pool),
+            ]
+            .map(|ends| (n, ends.unwrap()))
         });
         for (n, ends) in each.into_iter().flatten() {
             let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -236,8 +266,8 @@ mod tests {
         }
         assert_eq!(lu_panels(159, Pool::built_in(2)), None);
         assert_eq!(lu_panels(4000, Pool::built_in(1)), None);
-        assert_eq!(qr_panels(159, Pool::built_in(2)), None);
-        assert_eq!(qr_panels(4000, Pool::built_in(1)), None);
+        assert_eq!(qr_panels(159, false, Pool::built_in(2)), None);
+        assert_eq!(qr_panels(4000, true, Pool::built_in(1)), None);
     }
 
     #[test]

@@ -181,6 +181,7 @@ impl Layer {
         if !self.has_lapack(&own) {
             return 0;
         }
+        covered::secular::remember(self);
         let names: Vec<(String, usize)> = covered::inner(self.wide)
             .map(|(name, function)| (self.naming.of_reference(&name), function as usize))
             .collect();

@@ -176,6 +176,12 @@ impl Backend {
         fitting.into_iter().find_map(|layer| layer.routine(name))
     }
 
+    /// The same in the library that computes BLAS, and in no other.
+    pub(crate) fn routine_of_blas(self, name: &str, wide: bool) -> Option<NonNull<c_void>> {
+        let blas = self.0.layers.first().filter(|layer| layer.wide() == wide);
+        blas.and_then(|layer| layer.routine(name))
+    }
+
     fn is(self, other: Backend) -> bool {
         std::ptr::eq(self.0, other.0)
     }

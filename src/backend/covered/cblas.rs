@@ -394,8 +394,8 @@ vectors! {
     asum [Asum] <T>(n: I, x: *const T, incx: I) -> RealOf<T> {
         done(blas("cblas_*asum", T::LETTER).asum(n.get(), x, incx.get()))
     }
-    iamax [Iamax] <T>(n: I, x: *const T, incx: I) -> usize {
-        // From 0 in C; 0 also where there is none.
+    iamax [] <T>(n: I, x: *const T, incx: I) -> usize {
+        // From 0 in C; 0 also where there is none. Not by the library's own: BLIS's returns 32 bits, others' 64.
         done(blas("cblas_*iamax", T::LETTER).iamax(n.get(), x, incx.get())).saturating_sub(1).unsigned_abs()
     }
 }

@@ -139,7 +139,7 @@ pub(in crate::backend) fn renew() {
 /// Puts a backend's routine of this name, or nothing, in its places for both widths of integers.
 fn fill(backend: Option<Backend>, name: &str, routine: VectorRoutine, places: &[Place; 2]) {
     for (wide, place) in [false, true].into_iter().zip(places) {
-        let own = backend.and_then(|backend| backend.routine(name, wide));
+        let own = backend.and_then(|backend| backend.routine_of_blas(name, wide));
         let below = own.map_or(NEVER, |own| {
             place.own.store(own.as_ptr().cast(), Ordering::Release);
             routine.alone().saturating_add(1)

@@ -29,7 +29,7 @@ mod division;
 mod flags;
 mod fortran;
 mod lapack;
-mod secular;
+pub(super) mod secular;
 
 use super::Backend;
 use super::active::active;

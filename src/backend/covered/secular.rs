@@ -1,10 +1,29 @@
 //! LAPACK's laed3, which programs do not call, but its divide-and-conquer drivers do: most of what they do beside products. It
 //! has real elements alone; the drivers for complex ones call it too.
 
-use super::{blas, done, unchanged};
+use super::super::layer::Layer;
+use super::super::supply::{fail, missing};
+use super::{count, done, none, of_this_call};
 use crate::dispatch::Scalar;
 use crate::dispatch::lapack::{Int, Places};
 use crate::sys::blas::Integer;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+const NAMES: [&str; 2] = ["slaed3_", "dlaed3_"];
+
+/// Of each name, with 32-bit integers and with 64, a library's own. A library whose calls were bound to ours has them come here for good,
+/// also when another one is the backend that has no such routine; any library's will do, since all have the same arguments.
+static KNOWN: [[AtomicPtr<()>; 2]; 2] =
+    [const { [const { AtomicPtr::new(std::ptr::null_mut()) }; 2] }; 2];
+
+/// Remembers those of a library whose calls are about to be bound.
+pub(in crate::backend) fn remember(layer: &Layer) {
+    for (name, known) in NAMES.iter().zip(&KNOWN) {
+        if let Some(own) = layer.routine(name) {
+            known[usize::from(layer.wide())].store(own.as_ptr().cast(), Ordering::SeqCst);
+        }
+    }
+}
 
 type Laed3<T, I> = unsafe extern "C" fn(
     *const I,
@@ -50,18 +69,32 @@ unsafe extern "C" fn laed3<T: Scalar, I: Int + Integer>(
         w,
         s,
     };
-    // SAFETY: the caller's promise to LAPACK: places that hold the arguments. What is called is the backend's routine of this name.
+    count::count("*laed3_", T::LETTER);
+    let Some(backend) = of_this_call() else {
+        fail(&none());
+    };
+    // SAFETY: the caller's promise to LAPACK: places that hold the arguments.
     unsafe {
         let sizes = [k, n, n1].map(|place| Int::get(*place));
-        match done(blas("*laed3_", T::LETTER).laed3(sizes, Int::get(*ldq), &places)) {
-            Some(result) => info.write(<I as Int>::of(result)),
-            None => {
-                // Another library of the backend may have it.
-                let own = unchanged::<I>(&format!("{}laed3_", T::LETTER));
-                let own = std::mem::transmute::<*mut (), Laed3<T, I>>(own);
-                own(k, n, n1, d, q, ldq, rho, dlamda, q2, indx, ctot, w, s, info);
-            }
+        let result = backend.blas().laed3(sizes, Int::get(*ldq), &places);
+        if let Some(result) = done(result) {
+            info.write(<I as Int>::of(result));
+            return;
         }
+    }
+    let letter = usize::from(T::LETTER == "d");
+    let known = || KNOWN[letter][usize::from(I::WIDE)].load(Ordering::SeqCst);
+    let own = match backend.routine(NAMES[letter], I::WIDE) {
+        Some(own) => own.as_ptr().cast(),
+        None => known(),
+    };
+    if own.is_null() {
+        fail(&missing(backend, NAMES[letter], I::WIDE));
+    }
+    // SAFETY: a library's routine of this name, with integers of this width: it has this type. The caller's promise to it.
+    unsafe {
+        let own = std::mem::transmute::<*mut (), Laed3<T, I>>(own);
+        own(k, n, n1, d, q, ldq, rho, dlamda, q2, indx, ctot, w, s, info);
     }
 }
 

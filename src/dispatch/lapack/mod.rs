@@ -1,8 +1,8 @@
 //! LAPACK over dispatch: factorizations, solutions and inverses whose arithmetic is in products that are shared.
 //!
 //! Each routine is a recursion, or a row of blocks, over the routines of level 3; its small cases are the library's own
-//! LAPACK, held at one thread, or plain loops here where the library has none. Sources are named where the algorithms
-//! are.
+//! LAPACK, held at one thread, or plain loops here where the library has none (but for laed3). Sources are named where the
+//! algorithms are.
 //!
 //! Invariants:
 //! - Arguments, `info`, pivots, reflectors and workspace queries are those of LAPACK 3.11 (LAPACK Users' Guide, 3rd

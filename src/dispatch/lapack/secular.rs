@@ -53,8 +53,8 @@ pub(crate) struct Places<T, I> {
 impl Blas {
     /// LAPACK's laed3: the `k` eigenvalues that are left of two halves of orders `n1` and `n - n1`, and their eigenvectors.
     ///
-    /// Returns its `info`: 0, -i if it forbids argument i, 1 if a root was not found; `None` if the library does not have what
-    /// is needed.
+    /// Returns its `info`: 0, -i if it forbids argument i, 1 if a root was not found; `None` where a library's own routine is to be
+    /// called as it is, since this library is not shared or has none.
     ///
     /// # Errors
     /// As for [`gemm`](Blas::gemm).
@@ -80,19 +80,26 @@ impl Blas {
             w,
             s,
         } = *places;
+        if !self.shares() {
+            return Ok(None);
+        }
+        let bad = forbidden(&[(k >= 0, 1), (n >= k, 2), (is_leading(ldq, n), 6)]);
+        let read = if bad.is_none() { size(k) } else { 0 };
         let own = || {
             let wide = lapack.wide();
             // SAFETY: our caller's promise, handed on; of a forbidden call no places are looked at.
             unsafe {
-                let mut indx = Pivots::read(size(k), wide, indx);
-                let mut ctot = Pivots::read(if k > 0 { 4 } else { 0 }, wide, ctot);
+                let mut indx = Pivots::read(read, wide, indx);
+                let mut ctot = Pivots::read(read.min(1) * 4, wide, ctot);
                 let (indx, ctot) = (indx.ptr(), ctot.ptr());
                 lapack.laed3(k, n, n1, d, q, ldq, rho, dlamda, q2, indx, ctot, w, s)
             }
         };
-        let bad = forbidden(&[(k >= 0, 1), (n >= k, 2), (is_leading(ldq, n), 6)]);
+        if let Some(info) = bad {
+            return self.refused(info, own).map(Some);
+        }
         let cut = self.shared(|pool| roots(size(k), pool));
-        let Some(cut) = cut.filter(|_| bad.is_none() && lapack.has_laed4()) else {
+        let Some(cut) = cut.filter(|_| lapack.has_laed4()) else {
             return self.through(own);
         };
         let [k, n, n1] = [k, n, n1].map(size);
@@ -115,14 +122,20 @@ impl Blas {
             let [upper, both, lower] = [0, 1, 2].map(|at| size(ctot.add(at).read().get()));
             // Of the vectors in the order of the halves' eigenvectors, those rows that meet the first half, and the second.
             let halves = [0..upper + both, upper..upper + both + lower];
-            let mut rows = halves.clone().map(|half| Workspace::new(1, half.len() * k));
-            let rows = rows.each_mut().map(Workspace::shared);
-            let tables = [0, 1].map(|at| (halves[at].clone(), rows[at]));
-            self.find_vectors(&cut, (q, nearby, k), indx, &tables);
-            let first = (Matrix::input(q2, n1), n1);
-            let second = (Matrix::input(q2.add(n1 * halves[0].len()), n - n1), n - n1);
-            self.multiply_half(second, &tables[1], (q.from(n1, 0), k))?;
-            self.multiply_half(first, &tables[0], (q, k))?;
+            let [first, second] = halves.each_ref().map(ExactSizeIterator::len);
+            let table = Matrix::output(s, second.max(1));
+            self.find_vectors(&cut, (q, nearby, k), indx, &halves, table);
+            let below = Matrix::input(q2.add(n1 * first), n - n1);
+            self.multiply_half([n - n1, k, second], below, table, q.from(n1, 0))?;
+            let table = Matrix::output(s, first.max(1));
+            self.tiles(cut.parts(), &|tile| {
+                for root in cut.part(tile) {
+                    let (from, to) = (q.from(0, root).ptr(), table.from(0, root).ptr_mut());
+                    // There are no more of these rows than the first half has, so what was written below left them alone.
+                    from.copy_to_nonoverlapping(to, first);
+                }
+            });
+            self.multiply_half([n1, k, first], Matrix::input(q2, n1), table, q)?;
         }
         Ok(Some(0))
     }
@@ -148,6 +161,10 @@ impl Blas {
         } = equation;
         self.tiles(cut.parts(), &|tile| {
             for root in cut.part(tile) {
+                // Relaxed, here and below: it is read when all tiles have ended, and before that only spares work.
+                if failed.load(Ordering::Relaxed) != 0 {
+                    break;
+                }
                 let (n, i) = (*count as isize, root as isize + 1);
                 let column = q.from(0, root).ptr_mut();
                 // SAFETY: our caller's promise; the column and the root are this tile's alone.
@@ -163,7 +180,6 @@ impl Blas {
                     )
                 };
                 if info != Some(0) {
-                    // Relaxed: read when all tiles have ended.
                     failed.store(info.unwrap_or(1), Ordering::Relaxed);
                 }
             }
@@ -211,7 +227,9 @@ impl Blas {
                     multiply(next..part.len(), products);
                 }
                 for (row, product) in part.zip(products) {
-                    let root = (-*product).widen().re.sqrt();
+                    // What rounding left on the other side of 0 is 0. What is no number stays none.
+                    let square = (-*product).widen().re;
+                    let root = if square < 0.0 { 0.0 } else { square.sqrt() };
                     let sign = equation.z.at(row).read().widen().re;
                     *product = T::narrow(root.copysign(sign).into());
                 }
@@ -219,36 +237,39 @@ impl Blas {
         });
     }
 
-    /// The eigenvectors in terms of the halves': of each the rows that meet a half go to the table of that half.
+    /// The eigenvectors in terms of the halves': of each the rows that meet the first half take the place of its column, and those that
+    /// meet the second go to the table.
     ///
     /// # Safety
-    /// As for [`find_nearby`](Blas::find_nearby), which has been called; the tables have a column of so many rows for each.
+    /// As for [`find_nearby`](Blas::find_nearby), which has been called; the table has a column of so many rows for each.
     unsafe fn find_vectors<T: Scalar, I: Int>(
         &self,
         cut: &Cut,
         (q, nearby, k): (Matrix<T>, Shared<T>, usize),
         indx: *const I,
-        tables: &[(Range<usize>, Shared<T>); 2],
+        halves: &[Range<usize>; 2],
+        table: Matrix<T>,
     ) {
         let kernels = self.kernels::<T>();
         let indx = Shared::input(indx);
         self.tiles(cut.parts(), &|tile| {
             let mut scratch = Workspace::new(1, k);
             let vector = scratch.shared();
-            // SAFETY: our caller's promise; these columns of the tables are this tile's alone, as is the vector.
+            // SAFETY: our caller's promise; these columns of both are this tile's alone, as is the vector.
             unsafe {
                 let vector = std::slice::from_raw_parts_mut(vector.ptr_mut(), k);
                 let nearby = std::slice::from_raw_parts(nearby.ptr(), k);
                 let order = std::slice::from_raw_parts(indx.ptr(), k);
                 for root in cut.part(tile) {
-                    let column = std::slice::from_raw_parts(q.from(0, root).ptr(), k);
-                    for ((x, z), difference) in vector.iter_mut().zip(nearby).zip(column) {
+                    let column = std::slice::from_raw_parts_mut(q.from(0, root).ptr_mut(), k);
+                    for ((x, z), difference) in vector.iter_mut().zip(nearby).zip(&*column) {
                         *x = *z / *difference;
                     }
                     let length = T::of_real(kernels.nrm2(k as isize, vector.as_ptr(), 1));
-                    for (rows, table) in tables {
-                        let to = table.at_mut(root * rows.len());
-                        let to = std::slice::from_raw_parts_mut(to, rows.len());
+                    let [upper, lower] = halves;
+                    let below = table.from(0, root).ptr_mut();
+                    let below = std::slice::from_raw_parts_mut(below, lower.len());
+                    for (to, rows) in [(column, upper), (below, lower)] {
                         for (to, from) in to.iter_mut().zip(&order[rows.clone()]) {
                             *to = vector[size(from.get() - 1)] / length;
                         }
@@ -258,21 +279,22 @@ impl Blas {
         });
     }
 
-    /// Multiplies the eigenvectors of a half, which has so many rows, by a table.
+    /// The product of a half's eigenvectors, m x k, and a table, k x n.
     ///
     /// # Safety
-    /// As for [`find_vectors`](Blas::find_vectors), which has been called; C has as many rows as the half.
+    /// As for [`find_vectors`](Blas::find_vectors), which has been called; C is m x n.
     unsafe fn multiply_half<T: Scalar>(
         &self,
-        (half, rows): (Matrix<T>, usize),
-        (inner, table): &(Range<usize>, Shared<T>),
-        (c, cols): (Matrix<T>, usize),
+        [m, n, k]: [usize; 3],
+        half: Matrix<T>,
+        table: Matrix<T>,
+        c: Matrix<T>,
     ) -> Result<()> {
-        let [m, n, k] = [rows, cols, inner.len()].map(|len| len as isize);
-        let (a, b, c, ldc) = (half.ptr(), table.ptr(), c.ptr_mut(), c.ld());
+        let [m, n, k] = [m, n, k].map(|len| len as isize);
+        let (a, b, c, ldb, ldc) = (half.ptr(), table.ptr(), c.ptr_mut(), table.ld(), c.ld());
         // Without a half's eigenvectors there are zeros, which is what BLAS makes of an empty product.
-        let [lda, ldb] = [m, k].map(|len| len.max(1));
+        let (one, zero) = (T::ONE, T::ZERO);
         // SAFETY: our caller's promise.
-        unsafe { self.gemm(b'N', b'N', m, n, k, T::ONE, a, lda, b, ldb, T::ZERO, c, ldc) }
+        unsafe { self.gemm(b'N', b'N', m, n, k, one, a, m.max(1), b, ldb, zero, c, ldc) }
     }
 }

@@ -32,8 +32,9 @@ const WATCH: Duration = Duration::from_millis(10);
 /// How long a caller waits while tiles are under way that may want something that it holds.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// After how long at the most a caller finds out that such tiles have begun since it fell asleep.
-const OVERSLEPT: Duration = Duration::from_millis(500);
+/// After how long at the most a caller finds out that such tiles have begun since it fell asleep, or that it is the first of the
+/// queue by now and nobody comes back.
+const OVERSLEPT: Duration = Duration::from_millis(250);
 
 /// Where one thread sleeps.
 #[derive(Default)]
@@ -323,6 +324,28 @@ mod tests {
         });
         assert_eq!(gate.lock().returning, 0);
         order.into_inner().unwrap()[0]
+    }
+
+    #[test]
+    fn all_who_wait_get_in_when_tiles_begin_that_may_want_what_they_hold() {
+        // So many that the last of them would not look by themselves for a third of a second.
+        const WAITING: usize = 32;
+        let (gate, load) = (Gate::default(), Load::default());
+        gate.enter(&load, 1, &Arc::default(), false, &Turn::default());
+        std::thread::scope(|scope| {
+            for _ in 0..WAITING {
+                scope.spawn(|| {
+                    gate.enter(&load, 1, &Arc::default(), false, &Turn::default());
+                });
+            }
+            while gate.lock().queue.len() < WAITING {
+                std::thread::yield_now();
+            }
+            // Nobody leaves: the first one is the tile that waits for all the others.
+            gate.begin_unknown();
+        });
+        gate.end_unknown();
+        assert_eq!(gate.lock().inside, 1 + WAITING);
     }
 
     #[test]

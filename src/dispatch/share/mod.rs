@@ -96,8 +96,9 @@ enum Tiles {
 /// caller does everything itself, at no extra cost worth the name.
 ///
 /// Callers that are no rayon workers are counted: they and their helpers stay within the cores, so one that comes when
-/// as many are in as there are cores waits for its turn (at most half a second, lest it holds what the others wait for), and
-/// one that comes when a helper has the last core waits until the helper's tile has ended.
+/// as many are in as there are cores waits for its turn (while calls like this one are under way at most a third of a
+/// second, lest it holds what they wait for), and one that comes when a helper has the last core waits until the
+/// helper's tile has ended.
 ///
 /// Tiles may run on any of these threads at once and in any order; what they wrote is seen by the caller when this
 /// returns. In a forked child, where no worker exists, the caller runs them all.

@@ -51,7 +51,7 @@ symbols! {
     dlaed3_ f64;
 }
 
-trait Number: Copy + PartialEq + Into<f64> + std::fmt::Debug + 'static {
+trait Number: Copy + Send + PartialEq + Into<f64> + std::fmt::Debug + 'static {
     const NAME: &'static str;
     const TOLERANCE: f64;
     const OURS: Laed3<Self>;
@@ -289,7 +289,9 @@ fn a_library_that_is_no_backend_any_more_has_its_own() {
             threadctl::backend::current().unwrap();
             let blis = library("blis-pthread");
             // It has neither laed3 nor laed4.
-            threadctl::backend::switch(blis.to_str().unwrap()).unwrap();
+            // SAFETY: Debian's BLIS.
+            unsafe { threadctl::backend::switch(&blis.to_str().unwrap().parse().unwrap()) }
+                .unwrap();
             let case = &CASES[8];
             let (roots, _) = run(dlaed3_, case);
             assert_eq!(roots, run(own::<f64>("scipy-openblas32"), case).0);

@@ -74,7 +74,7 @@ impl Blas {
                 // LAPACK does not look at the imaginary parts; herk of BLIS and of ATLAS does, where they are no numbers.
                 (0..order).for_each(|i| set(a, i, i, T::of_real(get(a, i, i).re())));
             }
-            match self.shared(|pool| panel(order, pool)) {
+            match self.shared(|pool| panel(order, self.is_mkl(), pool)) {
                 Some(width) => self.cholesky_by_panels(lower, order, width, a),
                 None => self.cholesky(lower, order, a),
             }

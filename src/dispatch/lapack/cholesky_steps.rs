@@ -49,6 +49,7 @@ impl Blas {
         }
         steps::<T>(
             order,
+            self.is_mkl(),
             Pool {
                 width,
                 least: self.least(),
@@ -58,8 +59,8 @@ impl Blas {
     }
 }
 
-fn steps<T: Scalar>(order: usize, pool: Pool<'_>) -> Vec<CholeskyStep> {
-    let Some(depth) = panel(order, pool) else {
+fn steps<T: Scalar>(order: usize, mkl: bool, pool: Pool<'_>) -> Vec<CholeskyStep> {
+    let Some(depth) = panel(order, mkl, pool) else {
         return Vec::new();
     };
     let mut steps = Vec::new();
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn the_tiles_of_a_step_cover_its_panel_and_the_triangle_beyond_it_once() {
         for (order, width) in [(400, 2), (1599, 2), (1599, 64), (1000, 7), (2049, 64)] {
-            let steps = steps::<f64>(order, Pool::built_in(width));
+            let steps = steps::<f64>(order, false, Pool::built_in(width));
             assert!(!steps.is_empty(), "{order} of {width}");
             for step in &steps {
                 let end = step.columns.end;
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_pool_of_one_worker_has_no_steps() {
-        assert_eq!(steps::<f64>(1599, Pool::built_in(1)), []);
-        assert_eq!(steps::<f64>(100, Pool::built_in(64)), []);
+        assert_eq!(steps::<f64>(1599, false, Pool::built_in(1)), []);
+        assert_eq!(steps::<f64>(100, false, Pool::built_in(64)), []);
     }
 }

@@ -104,7 +104,7 @@ impl Blas {
             if let Some(info) = whole? {
                 return Ok(size(info));
             }
-            let info = match self.shared(|pool| lu_panels(count, pool)) {
+            let info = match self.shared(|pool| lu_panels(count, self.is_mkl(), pool)) {
                 Some(ends) => self.lu_by_panels(a, m, &ends, pivots)?,
                 None => self.lu_columns(a, m, pivots)?,
             };

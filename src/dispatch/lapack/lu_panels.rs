@@ -83,7 +83,7 @@ impl Blas {
                 cols: start..end,
                 pivots: &done[start..],
             };
-            let right = self.shared(|pool| Some(beyond(n - next, pool)));
+            let right = self.shared(|pool| Some(beyond(n - next, self.is_mkl(), pool)));
             let right = right.unwrap_or_else(|| Cut::whole(n - next));
             let found = Mutex::new((Ok(0), &mut ahead[..next - end]));
             let shift = |part: Range<usize>| next + part.start..next + part.end;

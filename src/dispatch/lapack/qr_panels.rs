@@ -16,7 +16,7 @@ use super::reflectors::{Block, Hand, Lines, Scratch, Way};
 use crate::dispatch::backend::Blas;
 use crate::dispatch::grid::Cut;
 use crate::dispatch::matrix::Matrix;
-use crate::dispatch::policy::lapack::{beyond, beyond_mkl};
+use crate::dispatch::policy::lapack::beyond;
 use crate::dispatch::ptr::Shared;
 use crate::dispatch::scalar::Scalar;
 use crate::dispatch::workspace::Workspace;
@@ -140,8 +140,7 @@ impl Blas {
             let done = whole(index, &cols);
             let next = cols.end..ends.get(index + 1).copied().unwrap_or(cols.end);
             let ahead = usize::from(!next.is_empty());
-            let beyond = if mkl { beyond_mkl } else { beyond };
-            let right = self.shared(|pool| Some(beyond(n - next.end, pool)));
+            let right = self.shared(|pool| Some(beyond(n - next.end, mkl, pool)));
             let right = right.unwrap_or_else(|| Cut::whole(n - next.end));
             let found = Mutex::new((Ok(()), &mut scratch_ahead));
             // The columns of the matrix from there on, beside the block that is done.

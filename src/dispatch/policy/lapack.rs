@@ -17,18 +17,17 @@ pub(in crate::dispatch) struct Numbers {
     pub block: usize,
     /// From how many columns on an LU factorization is by panels in a pool.
     pub lu_panels: usize,
-    /// How wide these are: what is left over this number, at least and at most so much.
-    pub lu_width: (usize, [usize; 2]),
+    /// How wide these are, and on MKL.
+    lu_widths: [Widths; 2],
     /// From how many reflectors on a QR factorization finds the next block while the rest is updated, in a pool.
     pub qr_panels: usize,
-    /// How wide its blocks are then, as for LU.
-    pub qr_width: (usize, [usize; 2]),
-    /// Of what these are multiples on MKL, whose products are slower for 64 and 80 columns than for 48 and 96.
-    qr_step_mkl: usize,
-    /// So many columns at least are updated by each tile on MKL, where that is enough for all workers.
-    qr_part_mkl: usize,
-    /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest.
-    pub panels: [usize; 3],
+    /// How wide its blocks are then, and on MKL.
+    qr_widths: [Widths; 2],
+    /// So many columns at least are updated by each tile on MKL, where that is enough for all workers: the time that it takes to pack
+    /// the panel for each is seen there.
+    part_mkl: usize,
+    /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest; and on MKL.
+    panels: [[usize; 3]; 2],
     /// So many columns are reflected at a time.
     pub reflectors: usize,
     /// From so many roots of the secular equation on these are found by several threads.
@@ -45,16 +44,32 @@ pub(in crate::dispatch) struct Numbers {
     least_mkl: [usize; 2],
 }
 
+/// How wide panels are: what is left over a number, at least and at most so much, and a multiple of another one. MKL's products
+/// are slower for 64 and 80 columns than for 48 and 96.
+#[derive(Debug, Clone, Copy)]
+struct Widths {
+    over: usize,
+    between: [usize; 2],
+    step: usize,
+}
+
+const fn widths(over: usize, between: [usize; 2], step: usize) -> Widths {
+    Widths {
+        over,
+        between,
+        step,
+    }
+}
+
 const BUILT_IN: Numbers = Numbers {
     lu: 64,
     block: 96,
     lu_panels: 160,
-    lu_width: (8, [64, 256]),
+    lu_widths: [widths(8, [64, 256], 16), widths(16, [48, 192], 48)],
     qr_panels: 160,
-    qr_width: (24, [48, 96]),
-    qr_step_mkl: 48,
-    qr_part_mkl: 128,
-    panels: [64, 128, 256],
+    qr_widths: [widths(24, [48, 96], 16), widths(24, [48, 96], 48)],
+    part_mkl: 128,
+    panels: [[64, 128, 256], [96; 3]],
     reflectors: 64,
     roots: 96,
     single: 8,
@@ -69,12 +84,11 @@ const SMALL: Numbers = Numbers {
     lu: 2,
     block: 2,
     lu_panels: 12,
-    lu_width: (4, [3, 6]),
+    lu_widths: [widths(4, [3, 6], 2), widths(4, [3, 6], 3)],
     qr_panels: 12,
-    qr_width: (4, [3, 6]),
-    qr_step_mkl: 3,
-    qr_part_mkl: 4,
-    panels: [3, 5, 6],
+    qr_widths: [widths(4, [3, 6], 2), widths(4, [3, 6], 3)],
+    part_mkl: 4,
+    panels: [[3, 5, 6], [3, 5, 5]],
     reflectors: 4,
     roots: 3,
     single: 1,
@@ -142,59 +156,50 @@ pub(in crate::dispatch) fn exchange<T: Scalar>(
 
 /// Where the panels of an LU factorization of so many columns end; `None`: there is no pool, or
 /// too little for it.
-pub(in crate::dispatch) fn lu_panels(n: usize, pool: Pool<'_>) -> Option<Vec<usize>> {
+pub(in crate::dispatch) fn lu_panels(n: usize, mkl: bool, pool: Pool<'_>) -> Option<Vec<usize>> {
     let numbers = numbers();
-    (pool.width > 1 && n >= numbers.lu_panels).then(|| narrowing(n, numbers.lu_width, numbers.step))
+    let widths = numbers.lu_widths[usize::from(mkl)];
+    (pool.width > 1 && n >= numbers.lu_panels).then(|| narrowing(n, widths))
 }
 
 /// The same for the blocks of a QR factorization with so many reflectors.
 pub(in crate::dispatch) fn qr_panels(n: usize, mkl: bool, pool: Pool<'_>) -> Option<Vec<usize>> {
     let numbers = numbers();
-    let step = if mkl {
-        numbers.qr_step_mkl
-    } else {
-        numbers.step
-    };
-    (pool.width > 1 && n >= numbers.qr_panels).then(|| narrowing(n, numbers.qr_width, step))
+    let widths = numbers.qr_widths[usize::from(mkl)];
+    (pool.width > 1 && n >= numbers.qr_panels).then(|| narrowing(n, widths))
 }
 
-/// Where parts of a length end, each as long as what is left over a number, at least and at most so long, and a multiple of
-/// `step`.
-fn narrowing(
-    n: usize,
-    (part, [narrowest, widest]): (usize, [usize; 2]),
-    step: usize,
-) -> Vec<usize> {
+/// Where parts of a length end that are so wide.
+fn narrowing(n: usize, widths: Widths) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut end = 0;
+    let [narrowest, widest] = widths.between;
     while end < n {
         // Wide ones suit the kernels while there is much to update beside them.
-        let width = ((n - end) / part).next_multiple_of(step);
+        let width = ((n - end) / widths.over).next_multiple_of(widths.step);
         end = (end + width.clamp(narrowest, widest)).min(n);
         ends.push(end);
     }
     ends
 }
 
-/// The columns that are updated beside the next panel of an LU factorization: more parts than workers, since one of these is
-/// at the panel.
-pub(in crate::dispatch) fn beyond(len: usize, pool: Pool<'_>) -> Cut {
+/// The columns that are updated beside the next panel of an LU or QR factorization: more parts than workers, since one of these
+/// is at the panel.
+pub(in crate::dispatch) fn beyond(len: usize, mkl: bool, pool: Pool<'_>) -> Cut {
     let row = &pool.table().product;
-    let parts = (2 * pool.width).min((len / row.narrowest).max(1));
-    Cut::tapered(len, parts, row.steps[1])
-}
-
-/// The same for a QR factorization on MKL: less parts, since the time that it takes to pack the block for each is seen there.
-pub(in crate::dispatch) fn beyond_mkl(len: usize, pool: Pool<'_>) -> Cut {
-    let row = &pool.table().product;
-    let parts = (len / numbers().qr_part_mkl).clamp(pool.width, 2 * pool.width);
+    let most = 2 * pool.width;
+    let parts = if mkl {
+        (len / numbers().part_mkl).clamp(pool.width, most)
+    } else {
+        most
+    };
     Cut::tapered(len, parts.min((len / row.narrowest).max(1)), row.steps[1])
 }
 
 /// How wide the panels of a Cholesky factorization of that order are; `None`: it is too small for more than two.
-pub(in crate::dispatch) fn panel(n: usize, pool: Pool<'_>) -> Option<usize> {
+pub(in crate::dispatch) fn panel(n: usize, mkl: bool, pool: Pool<'_>) -> Option<usize> {
     let numbers = numbers();
-    let [narrowest, usual, widest] = numbers.panels;
+    let [narrowest, usual, widest] = numbers.panels[usize::from(mkl)];
     // Narrow ones leave more of a small matrix to be shared, wide ones wait less often and suit the kernels of a large one.
     let step = |width: usize| width.next_multiple_of(numbers.step);
     let width = step(n / 6)
@@ -243,12 +248,12 @@ mod tests {
     fn panels_of_a_factorization_cover_it_and_get_narrower() {
         let each = [160, 161, 256, 1000, 4001].map(|n| {
             let pool = Pool::built_in(2);
-            [
-                lu_panels(n, pool),
-                qr_panels(n, false, pool),
-                qr_panels(n, true, pool),
-            ]
-            .map(|ends| (n, ends.unwrap()))
+            let each =
+                [lu_panels, qr_panels].map(|panels| [false, true].map(|mkl| panels(n, mkl, pool)));
+            each.as_flattened()
+                .iter()
+                .map(|ends| (n, ends.clone().unwrap()))
+                .collect::<Vec<_>>()
         });
         for (n, ends) in each.into_iter().flatten() {
             let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -264,8 +269,8 @@ mod tests {
             assert!(widths.iter().all(|&width| width > 0), "{n}: {widths:?}");
             assert_eq!(widths.iter().sum::<usize>(), n);
         }
-        assert_eq!(lu_panels(159, Pool::built_in(2)), None);
-        assert_eq!(lu_panels(4000, Pool::built_in(1)), None);
+        assert_eq!(lu_panels(159, false, Pool::built_in(2)), None);
+        assert_eq!(lu_panels(4000, true, Pool::built_in(1)), None);
         assert_eq!(qr_panels(159, false, Pool::built_in(2)), None);
         assert_eq!(qr_panels(4000, true, Pool::built_in(1)), None);
     }

@@ -181,7 +181,7 @@ impl Layer {
         if !self.has_lapack(&own) {
             return 0;
         }
-        covered::secular::remember(self);
+        let before = covered::secular::remember(self);
         let names: Vec<(String, usize)> = covered::inner(self.wide)
             .map(|(name, function)| (self.naming.of_reference(&name), function as usize))
             .collect();
@@ -190,13 +190,14 @@ impl Layer {
             .map(|(name, function)| (name.as_str(), *function))
             .collect();
         // SAFETY: libraries stay loaded for good; the functions are routines of these names, with integers of this width.
-        match unsafe { rebind(&own, &targets) } {
-            Ok(count) => count,
-            Err(error) => {
-                tracing::warn!(library = %self.path.display(), %error, "its own calls cannot be bound to dispatch");
-                0
-            }
+        let bound = unsafe { rebind(&own, &targets) }.unwrap_or_else(|error| {
+            tracing::warn!(library = %self.path.display(), %error, "its own calls cannot be bound to dispatch");
+            0
+        });
+        if bound == 0 {
+            covered::secular::forget(self, before);
         }
+        bound
     }
 
     /// Sees to it that several threads may be in the library at once, and that one may fork meanwhile. An OpenBLAS without threads does

@@ -178,7 +178,8 @@ impl Backend {
 
     /// The same in the library that computes BLAS, and in no other.
     pub(crate) fn routine_of_blas(self, name: &str, wide: bool) -> Option<NonNull<c_void>> {
-        let blas = self.0.layers.first().filter(|layer| layer.wide() == wide);
+        let blas = self.0.layers.iter().find(|layer| layer.has_blas());
+        let blas = blas.filter(|layer| layer.wide() == wide);
         blas.and_then(|layer| layer.routine(name))
     }
 

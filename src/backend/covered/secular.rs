@@ -16,12 +16,20 @@ const NAMES: [&str; 2] = ["slaed3_", "dlaed3_"];
 static KNOWN: [[AtomicPtr<()>; 2]; 2] =
     [const { [const { AtomicPtr::new(std::ptr::null_mut()) }; 2] }; 2];
 
-/// Remembers those of a library whose calls are about to be bound.
-pub(in crate::backend) fn remember(layer: &Layer) {
-    for (name, known) in NAMES.iter().zip(&KNOWN) {
-        if let Some(own) = layer.routine(name) {
-            known[usize::from(layer.wide())].store(own.as_ptr().cast(), Ordering::SeqCst);
-        }
+/// Remembers those of a library whose calls are about to be bound, and returns what was known.
+pub(in crate::backend) fn remember(layer: &Layer) -> [*mut (); 2] {
+    let wide = usize::from(layer.wide());
+    [0, 1].map(|letter| match layer.routine(NAMES[letter]) {
+        Some(own) => KNOWN[letter][wide].swap(own.as_ptr().cast(), Ordering::SeqCst),
+        None => KNOWN[letter][wide].load(Ordering::SeqCst),
+    })
+}
+
+/// Nothing was bound.
+pub(in crate::backend) fn forget(layer: &Layer, before: [*mut (); 2]) {
+    let wide = usize::from(layer.wide());
+    for (known, before) in KNOWN.iter().zip(before) {
+        known[wide].store(before, Ordering::SeqCst);
     }
 }
 

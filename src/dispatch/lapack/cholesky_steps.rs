@@ -1,6 +1,6 @@
 //! The tiles of a Cholesky factorization by panels (pure): for the factorization itself, and for who measures or predicts it.
 //!
-//! Invariants: they depend on the order and on the size of the pool alone; the tiles of a step cover its panel, and the lower
+//! Invariants: they depend on the order, on the size of the pool, and on whether the library is MKL, alone; the tiles of a step cover its panel, and the lower
 //! triangle beyond it, none of it twice.
 
 use crate::dispatch::backend::Blas;
@@ -109,8 +109,15 @@ mod tests {
 
     #[test]
     fn the_tiles_of_a_step_cover_its_panel_and_the_triangle_beyond_it_once() {
-        for (order, width) in [(400, 2), (1599, 2), (1599, 64), (1000, 7), (2049, 64)] {
-            let steps = steps::<f64>(order, false, Pool::built_in(width));
+        for (order, width, mkl) in [
+            (400, 2, false),
+            (400, 2, true),
+            (1599, 2, false),
+            (1599, 64, true),
+            (1000, 7, false),
+            (2049, 64, false),
+        ] {
+            let steps = steps::<f64>(order, mkl, Pool::built_in(width));
             assert!(!steps.is_empty(), "{order} of {width}");
             for step in &steps {
                 let end = step.columns.end;

@@ -53,8 +53,8 @@ pub(crate) struct Places<T, I> {
 impl Blas {
     /// LAPACK's laed3: the `k` eigenvalues that are left of two halves of orders `n1` and `n - n1`, and their eigenvectors.
     ///
-    /// Returns its `info`: 0, -i if it forbids argument i, 1 if a root was not found; `None` where a library's own routine is to be
-    /// called as it is, since this library is not shared or has none.
+    /// Returns its `info`: 0, -i if it forbids argument i, 1 if a root was not found; `None` if the library has no such routine and it
+    /// is not to be shared.
     ///
     /// # Errors
     /// As for [`gemm`](Blas::gemm).
@@ -80,9 +80,6 @@ impl Blas {
             w,
             s,
         } = *places;
-        if !self.shares() {
-            return Ok(None);
-        }
         let bad = forbidden(&[(k >= 0, 1), (n >= k, 2), (is_leading(ldq, n), 6)]);
         let read = if bad.is_none() { size(k) } else { 0 };
         let own = || {
@@ -123,11 +120,14 @@ impl Blas {
             // Of the vectors in the order of the halves' eigenvectors, those rows that meet the first half, and the second.
             let halves = [0..upper + both, upper..upper + both + lower];
             let [first, second] = halves.each_ref().map(ExactSizeIterator::len);
-            let table = Matrix::output(s, second.max(1));
+            // Not the caller's workspace, which may be at another alignment the next time.
+            let mut memory = Workspace::new(1, k * first.max(second));
+            let memory = memory.shared();
+            let table = Matrix::new(memory, second.max(1));
             self.find_vectors(&cut, (q, nearby, k), indx, &halves, table);
             let below = Matrix::input(q2.add(n1 * first), n - n1);
             self.multiply_half([n - n1, k, second], below, table, q.from(n1, 0))?;
-            let table = Matrix::output(s, first.max(1));
+            let table = Matrix::new(memory, first.max(1));
             self.tiles(cut.parts(), &|tile| {
                 for root in cut.part(tile) {
                     let (from, to) = (q.from(0, root).ptr(), table.from(0, root).ptr_mut());

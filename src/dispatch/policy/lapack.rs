@@ -23,8 +23,8 @@ pub(in crate::dispatch) struct Numbers {
     pub qr_panels: usize,
     /// How wide its blocks are then, and on MKL.
     qr_widths: [Widths; 2],
-    /// So many columns at least are updated by each tile on MKL, where that is enough for all workers: the time that it takes to pack
-    /// the panel for each is seen there.
+    /// The columns that are updated are cut in as many large tiles on MKL as they are so many, at least one for each worker and at most two: the
+    /// time that it takes to pack the panel for each is seen there.
     part_mkl: usize,
     /// The panels of a Cholesky factorization in a pool: the narrowest, those of most matrices, those of the largest; and on MKL.
     panels: [[usize; 3]; 2],
@@ -200,7 +200,7 @@ pub(in crate::dispatch) fn beyond(len: usize, mkl: bool, pool: Pool<'_>) -> Cut 
 pub(in crate::dispatch) fn panel(n: usize, mkl: bool, pool: Pool<'_>) -> Option<usize> {
     let numbers = numbers();
     let [narrowest, usual, widest] = numbers.panels[usize::from(mkl)];
-    // Narrow ones leave more of a small matrix to be shared, wide ones wait less often and suit the kernels of a large one.
+    // On MKL all are alike. Narrow ones leave more of a small matrix to be shared, wide ones wait less often and suit the kernels of a large one.
     let step = |width: usize| width.next_multiple_of(numbers.step);
     let width = step(n / 6)
         .clamp(narrowest, usual)

@@ -56,6 +56,18 @@ impl Turn {
     }
 }
 
+/// How long one that has so many before it in the queue, and has waited so long, sleeps if nobody calls it. Whoever wakes for nothing waits
+/// for a core until a call ends, as others would have to behind it.
+fn rest(before: usize, waited: Duration, unknown: bool) -> Duration {
+    let watch = WATCH.saturating_mul(u32::try_from(before + 1).unwrap_or(u32::MAX));
+    let most = if unknown {
+        PATIENCE.saturating_sub(waited)
+    } else {
+        OVERSLEPT
+    };
+    watch.min(most)
+}
+
 /// Counts the outside callers that are in.
 #[derive(Default)]
 pub struct Gate {
@@ -140,16 +152,9 @@ impl Gate {
             if at > 0 && state.inside < cores && load.admits(cores) {
                 state.call(true);
             }
-            let watch = WATCH.saturating_mul(u32::try_from(at + 1).unwrap_or(u32::MAX));
-            // Whoever wakes for nothing waits for a core until a call ends, as others would have to behind it.
-            let rest = if unknown {
-                PATIENCE.saturating_sub(waited)
-            } else {
-                OVERSLEPT
-            };
             let (woken, timeout) = bed
                 .0
-                .wait_timeout(state, rest.min(watch))
+                .wait_timeout(state, rest(at, waited, unknown))
                 .unwrap_or_else(PoisonError::into_inner);
             by_itself = timeout.timed_out();
             state = woken;
@@ -327,8 +332,18 @@ mod tests {
     }
 
     #[test]
+    fn nobody_sleeps_for_longer_than_is_said() {
+        let waited = Duration::from_millis(30);
+        assert_eq!(rest(0, waited, false), WATCH);
+        assert_eq!(rest(5, waited, false), 6 * WATCH);
+        for before in [1000, usize::MAX - 1] {
+            assert_eq!(rest(before, waited, false), OVERSLEPT);
+            assert_eq!(rest(before, waited, true), PATIENCE - waited);
+        }
+    }
+
+    #[test]
     fn all_who_wait_get_in_when_tiles_begin_that_may_want_what_they_hold() {
-        // So many that the last of them would not look by themselves for a third of a second.
         const WAITING: usize = 32;
         let (gate, load) = (Gate::default(), Load::default());
         gate.enter(&load, 1, &Arc::default(), false, &Turn::default());

@@ -96,8 +96,8 @@ enum Tiles {
 /// caller does everything itself, at no extra cost worth the name.
 ///
 /// Callers that are no rayon workers are counted: they and their helpers stay within the cores, so one that comes when
-/// as many are in as there are cores waits for its turn (while calls like this one are under way at most a third of a
-/// second, lest it holds what they wait for), and one that comes when a helper has the last core waits until the
+/// as many are in as there are cores waits for its turn (while calls like this one are under way at most a quarter of
+/// a second, lest it holds what they wait for), and one that comes when a helper has the last core waits until the
 /// helper's tile has ended.
 ///
 /// Tiles may run on any of these threads at once and in any order; what they wrote is seen by the caller when this

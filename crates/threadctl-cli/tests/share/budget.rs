@@ -1,6 +1,6 @@
 //! `threadctl share` itself, and programs in its budget.
 
-use crate::roles::{CORES, as_role, file, held, line, played, role};
+use crate::roles::{CORES, as_role, below_share, file, held, line, played, role};
 use crate::{read, schema, share, succeed, text, threadctl, until};
 use serde_json::Value;
 use std::fs;
@@ -152,10 +152,7 @@ fn who_refuses_has_all_cores_and_takes_no_token() {
         }
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = share(&["--cores", "2"]);
-    as_role(&mut command, TEST, "driver", folder.path().join("stop"));
-    succeed(&mut command);
+    below_share(TEST, &["--cores", "2"], "stop");
 }
 
 /// Two that are always busy have half each; one that begins gets its core at a tile's end.
@@ -194,10 +191,7 @@ fn who_comes_later_gets_its_share_and_who_rests_lends_its_own() {
         }
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = share(&["--cores", "2"]);
-    as_role(&mut command, TEST, "driver", folder.path().join("stop"));
-    succeed(&mut command);
+    below_share(TEST, &["--cores", "2"], "stop");
 }
 
 #[test]
@@ -272,10 +266,11 @@ fn plain_clients_get_all_but_one_and_give_them_back() {
         }
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = share(&["--cores", &CORES.to_string(), "--jobserver-style", "fifo"]);
-    as_role(&mut command, TEST, "driver", folder.path().join("saw"));
-    succeed(&mut command);
+    below_share(
+        TEST,
+        &["--cores", &CORES.to_string(), "--jobserver-style", "fifo"],
+        "saw",
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Processes that are killed with tokens in hand.
 
-use crate::roles::{CORES, as_role, file, held, played, role};
+use crate::roles::{CORES, as_role, below_share, file, held, played, role};
 use crate::{read, schema, succeed, threadctl, until};
 use std::fs;
 use std::time::Duration;
@@ -82,10 +82,7 @@ fn nobody_is_buried_by_a_keeper_that_cannot_look() {
         }
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = threadctl(&["share", "--cores", &CORES.to_string(), "--"]);
-    as_role(&mut command, TEST, "driver", folder.path().join("stop"));
-    succeed(&mut command);
+    below_share(TEST, &["--cores", &CORES.to_string()], "stop");
 }
 
 fn beside_a_blind_keeper(test: &str) {

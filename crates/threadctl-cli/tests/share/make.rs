@@ -4,7 +4,7 @@ use crate::roles::{CORES, line, played};
 use crate::{read, share, succeed, text, without_offers};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// A folder with a makefile.
 fn makefile(text: &str) -> tempfile::TempDir {
@@ -18,6 +18,24 @@ fn make(folder: &Path, args: &[&str]) -> Command {
     let mut command = without_offers(Command::new("make"));
     command.arg("-C").arg(folder).args(args);
     command
+}
+
+/// Runs lines of a shell below a jobserver with so many tokens as make makes one from 4.4 on: this machine's make may be older.
+/// The shell has the FIFO as its descriptor 9.
+fn below_a_fifo(folder: &Path, tokens: usize, lines: &str) -> Output {
+    let fifo = folder.join("GMfifo1234");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let script = format!(
+        "exec 9<>'{}'; printf {} >&9; {lines}",
+        fifo.display(),
+        "+".repeat(tokens)
+    );
+    let mut command = without_offers(Command::new("sh"));
+    command.current_dir(folder).args(["-c", &script]);
+    // The jobs are one more than the tokens.
+    let auth = format!(" -j{} --jobserver-auth=fifo:{}", tokens + 1, fifo.display());
+    succeed(command.env("MAKEFLAGS", auth))
 }
 
 #[test]
@@ -82,7 +100,7 @@ fn a_line_without_plus_has_no_budget_and_says_so() {
     }
 }
 
-/// What make from 4.4 on writes, with a FIFO as it makes it: this machine's make may be older.
+/// What make from 4.4 on writes.
 #[test]
 fn the_form_of_make_4_4_is_understood() {
     const TEST: &str = "make::the_form_of_make_4_4_is_understood";
@@ -90,21 +108,11 @@ fn the_form_of_make_4_4_is_understood() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("GMfifo1234");
-    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
-    assert!(made.success());
-    let script = format!(
-        "exec 9<>'{}'; printf ++ >&9; {}; timeout 5 head -c 2 <&9",
-        fifo.display(),
+    let lines = format!(
+        "{}; timeout 5 head -c 2 <&9",
         line(TEST, "once", "saw.json")
     );
-    let mut command = without_offers(Command::new("sh"));
-    command.current_dir(folder.path()).args(["-c", &script]);
-    command.env(
-        "MAKEFLAGS",
-        format!(" -j3 --jobserver-auth=fifo:{}", fifo.display()),
-    );
-    let output = succeed(&mut command);
+    let output = below_a_fifo(folder.path(), 2, &lines);
     assert!(text(&output).ends_with("++"), "{}", text(&output));
     let saw = read(&folder.path().join("saw.json"));
     assert_eq!(
@@ -122,21 +130,7 @@ fn a_region_holds_a_token_for_each_worker_and_its_calls_take_no_more() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("GMfifo1234");
-    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
-    assert!(made.success());
-    let script = format!(
-        "exec 9<>'{}'; printf +++++++ >&9; {}",
-        fifo.display(),
-        line(TEST, "region", "saw.json")
-    );
-    let mut command = without_offers(Command::new("sh"));
-    command.current_dir(folder.path()).args(["-c", &script]);
-    command.env(
-        "MAKEFLAGS",
-        format!(" -j8 --jobserver-auth=fifo:{}", fifo.display()),
-    );
-    succeed(&mut command);
+    below_a_fifo(folder.path(), 7, &line(TEST, "region", "saw.json"));
     let saw = read(&folder.path().join("saw.json"));
     assert_eq!(
         saw,

@@ -3,7 +3,7 @@
 //! All compute on pools of four workers, whatever the machine has. Tiles mostly sleep: processes that fight for a CPU would tell nothing
 //! of tokens. They compute for a fifth of their time, since a process that uses no CPU rests, and its cores are lent.
 
-use crate::until;
+use crate::{share, succeed, until};
 use serde_json::json;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -46,6 +46,14 @@ pub fn as_role(command: &mut Command, test: &str, role: &str, file: impl Into<Pa
     }
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     command.env(ROLE, role).env(FILE, file.into());
+}
+
+/// Plays the driver of a test below `threadctl share` with these options; its file is a new one of this name.
+pub fn below_share(test: &str, options: &[&str], file: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = share(options);
+    as_role(&mut command, test, "driver", folder.path().join(file));
+    succeed(&mut command);
 }
 
 /// The role as a line of a shell.

@@ -27,11 +27,14 @@ impl Interface {
     /// In their order.
     const ALL: [Interface; 2] = [Interface::Fortran, Interface::C];
 
-    /// The name of a routine, which is given as Fortran has it.
-    fn name(self, fortran: &str) -> String {
+    /// The name of a routine, which is given as Fortran has it, if short calls of it go on to the library's own. What iamax returns in
+    /// C differs between libraries.
+    fn name(self, routine: VectorRoutine, fortran: &str) -> Option<String> {
         match self {
-            Interface::Fortran => fortran.to_owned(),
-            Interface::C => format!("cblas_{}", fortran.trim_end_matches('_')),
+            _ if fortran.is_empty() => None,
+            Interface::Fortran => Some(fortran.to_owned()),
+            Interface::C => (routine != VectorRoutine::Iamax)
+                .then(|| format!("cblas_{}", fortran.trim_end_matches('_'))),
         }
     }
 }
@@ -128,8 +131,8 @@ pub(in crate::backend) fn renew() {
     for (interface, places) in Interface::ALL.into_iter().zip(&PLACES) {
         for ((routine, names), places) in NAMES.iter().zip(places) {
             for (name, places) in names.iter().zip(places) {
-                if !name.is_empty() {
-                    fill(backend, &interface.name(name), *routine, places);
+                if let Some(name) = interface.name(*routine, name) {
+                    fill(backend, &name, *routine, places);
                 }
             }
         }
